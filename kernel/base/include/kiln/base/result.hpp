@@ -1,0 +1,91 @@
+// Result<T>: a value or an Errno. The kernel's only way to report failure.
+#pragma once
+
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include <kiln/abi/linux/errno.hpp>
+#include <kiln/base/panic.hpp>
+
+namespace kiln {
+
+/// Either a T or an Errno. Must be looked at. `Result<void>` carries success or an Errno.
+template <typename T>
+class [[nodiscard]] Result {
+public:
+    using ValueType = T;
+
+    // Implicit on purpose: `return value;` and `return Errno::kENOMEM;` read as they should.
+    Result(T value) : error_(Errno::kOk) { ::new (static_cast<void*>(&value_)) T(std::move(value)); }
+    Result(Errno error) : error_(error) { KILN_ASSERT(error != Errno::kOk); }
+    Result(Result&& other) noexcept : error_(other.error_) {
+        if (ok()) ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
+    }
+    Result(const Result&) = delete;
+    Result& operator=(const Result&) = delete;
+    Result& operator=(Result&& other) noexcept {
+        if (this != &other) {
+            if (ok()) value_.~T();
+            error_ = other.error_;
+            if (ok()) ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
+        }
+        return *this;
+    }
+    ~Result() {
+        if (ok()) value_.~T();
+    }
+
+    bool ok() const { return error_ == Errno::kOk; }
+    explicit operator bool() const { return ok(); }
+    Errno error() const { return error_; }
+    T& value() & {
+        KILN_ASSERT(ok());
+        return value_;
+    }
+    const T& value() const& {
+        KILN_ASSERT(ok());
+        return value_;
+    }
+    T&& value() && {
+        KILN_ASSERT(ok());
+        return std::move(value_);
+    }
+    T& operator*() { return value(); }
+    T* operator->() { return &value(); }
+    T value_or(T other) && { return ok() ? std::move(value_) : std::move(other); }
+
+private:
+    Errno error_;
+    union {
+        T value_;
+    };
+};
+
+template <>
+class [[nodiscard]] Result<void> {
+public:
+    using ValueType = void;
+
+    Result() = default;
+    Result(Errno error) : error_(error) {}
+
+    bool ok() const { return error_ == Errno::kOk; }
+    explicit operator bool() const { return ok(); }
+    Errno error() const { return error_; }
+    void value() const { KILN_ASSERT(ok()); }
+
+private:
+    Errno error_ = Errno::kOk;
+};
+
+}  // namespace kiln
+
+/// Evaluates a Result; on failure returns its Errno from the enclosing function, else yields the value.
+#define TRY(expr)                                              \
+    ({                                                         \
+        auto kiln_try_result_ = (expr);                        \
+        if (!kiln_try_result_.ok()) [[unlikely]]               \
+            return kiln_try_result_.error();                   \
+        std::move(kiln_try_result_).value();                   \
+    })
