@@ -82,10 +82,14 @@ private:
 }  // namespace kiln
 
 /// Evaluates a Result; on failure returns its Errno from the enclosing function, else yields the value.
-#define TRY(expr)                                              \
-    ({                                                         \
-        auto kiln_try_result_ = (expr);                        \
-        if (!kiln_try_result_.ok()) [[unlikely]]               \
-            return kiln_try_result_.error();                   \
-        std::move(kiln_try_result_).value();                   \
+/// May be nested: each use has a temporary of its own name.
+#define TRY(expr) KILN_TRY_NAMED(expr, __COUNTER__)
+#define KILN_TRY_NAMED(expr, id) KILN_TRY_NUMBERED(expr, id)
+#define KILN_TRY_NUMBERED(expr, id) KILN_TRY_RESULT(expr, kiln_try_result_##id)
+#define KILN_TRY_RESULT(expr, result)                  \
+    ({                                                 \
+        auto result = (expr);                          \
+        if (!result.ok()) [[unlikely]]                 \
+            return result.error();                     \
+        std::move(result).value();                     \
     })
