@@ -1,0 +1,117 @@
+// AddressSpace: an application's mappings (VMAs) and page tables; demand paging, copy-on-write.
+#pragma once
+
+#include <cstdint>
+
+#include <kiln/base/ref.hpp>
+#include <kiln/base/result.hpp>
+#include <kiln/base/types.hpp>
+#include <kiln/hal/paging.hpp>
+#include <kiln/hal/trap.hpp>
+#include <kiln/sched/mutex.hpp>
+#include <kiln/vm/memory_object.hpp>
+
+namespace kiln::vm {
+
+/// Linux's PROT_ bits.
+enum Prot : std::uint32_t { kProtNone = 0, kProtRead = 1, kProtWrite = 2, kProtExec = 4 };
+
+enum class Sharing : std::uint8_t { kPrivate, kShared };
+/// What to do about mappings that are in the way of a fixed address.
+enum class Placement : std::uint8_t { kHint, kFixedReplace, kFixedNoReplace };
+
+struct MapRequest {
+    VirtAddr address;              ///< hint or fixed
+    std::uint64_t length;          ///< bytes, rounded up to pages
+    std::uint32_t prot = kProtNone;
+    std::uint32_t max_prot = kProtRead | kProtWrite | kProtExec;  ///< mprotect may go so far (EACCES)
+    Sharing sharing = Sharing::kPrivate;
+    Placement placement = Placement::kHint;
+    Ref<MemoryObject> object;      ///< null: anonymous private memory
+    std::uint64_t offset = 0;      ///< into the object, page-aligned
+    bool populate = false;         ///< fault all pages in now (MAP_POPULATE, MAP_LOCKED)
+    bool stack = false;            ///< grows down on faults below it, down to the stack limit (MAP_GROWSDOWN)
+    const char* label = nullptr;   ///< static text for /proc/PID/maps, as "[stack]"
+};
+
+/// A view of one VMA, for /proc/PID/maps, mincore, msync.
+struct MappingInfo {
+    VirtAddr begin;
+    VirtAddr end;
+    std::uint32_t prot;
+    Sharing sharing;
+    MemoryObject* object;  ///< null: anonymous
+    std::uint64_t offset;
+    const char* label;
+};
+
+/// What a fault that can't be served means to the program.
+struct FaultFailure {
+    std::uint8_t signal;     ///< SIGSEGV, SIGBUS; SIGKILL: out of memory
+    std::int32_t si_code;    ///< SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR
+};
+
+class AddressSpace : public RefCounted<AddressSpace> {
+public:
+    /// ENOMEM.
+    static Result<Ref<AddressSpace>> create();
+    virtual ~AddressSpace() = default;
+
+    PhysAddr page_table_root() const { return root_; }
+
+    // Errors are those of mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2).
+    Result<VirtAddr> map(const MapRequest& request);
+    Result<void> unmap(VirtAddr address, std::uint64_t length);
+    Result<void> protect(VirtAddr address, std::uint64_t length, std::uint32_t prot);
+    /// `flags`: MREMAP_MAYMOVE 1, MREMAP_FIXED 2, MREMAP_DONTUNMAP 4.
+    Result<VirtAddr> remap(VirtAddr old_address, std::uint64_t old_length, std::uint64_t new_length,
+                           std::uint32_t flags, VirtAddr new_address);
+    /// `advice`: Linux's MADV_ numbers.
+    Result<void> advise(VirtAddr address, std::uint64_t length, int advice);
+    /// One byte per page into `vec` (mincore).
+    Result<void> resident(VirtAddr address, std::uint64_t length, std::uint8_t* vec);
+    Result<void> sync(VirtAddr address, std::uint64_t length, int flags);
+    /// brk(2): moves the end of the heap if possible, returns the current end.
+    VirtAddr set_break(VirtAddr end);
+    /// Where the heap begins (loader: after the program's bss, randomised).
+    void init_break(VirtAddr begin);
+
+    /// Serves a fault: true = retry. False: `*failure` says what signal.
+    bool handle_fault(VirtAddr address, hal::Access access, FaultFailure* failure);
+
+    /// Calls `visit` in address order with the lock held shared (must not fault); stops on false.
+    void for_each_mapping(bool (*visit)(const MappingInfo&, void*), void* cookie);
+    /// The mapping that holds `address`; false if none. `*out`'s object carries no reference.
+    bool find_mapping(VirtAddr address, MappingInfo* out);
+
+    struct Stats {
+        std::uint64_t mapped_bytes;
+        std::uint64_t resident_pages;
+        std::uint64_t peak_resident_pages;
+        std::uint64_t minor_faults;
+    };
+    Stats stats() const;
+
+    /// RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK as the process has them.
+    struct Limits {
+        std::uint64_t address_space = UINT64_MAX;
+        std::uint64_t data = UINT64_MAX;
+        std::uint64_t stack = 8ull << 20;
+    };
+    void set_limits(const Limits& limits);
+
+    /// Picks where mmap without a hint starts looking (top-down); randomised by the loader.
+    void set_mmap_base(VirtAddr base);
+
+private:
+    PhysAddr root_;
+};
+
+/// The address space of the running thread, or null in a kernel thread. Installed by vm::init()
+/// as the page fault handler's source: posix sets it per thread.
+AddressSpace* current_address_space();
+void set_current_address_space_source(AddressSpace* (*source)());
+/// Registers the page fault handler.
+void init();
+
+}  // namespace kiln::vm
