@@ -8,6 +8,7 @@ set(KILN_DIALECT -fno-exceptions -fno-rtti -fno-strict-aliasing -fno-delete-null
 
 if(KILN_TARGET STREQUAL "guest")
   include(arch_${KILN_ARCH})
+  set(KILN_ARCH_INCLUDE ${CMAKE_SOURCE_DIR}/kernel/arch/${KILN_ARCH}/include)
   set(KILN_KERNEL_FLAGS
     ${KILN_WARNINGS} ${KILN_ARCH_FLAGS}
     -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fno-common
@@ -28,6 +29,7 @@ if(KILN_TARGET STREQUAL "guest")
     ${KILN_ARCH_LINK_FLAGS} -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096
     -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,--fatal-warnings -Wl,--orphan-handling=error)
 else()
+  set(KILN_ARCH_INCLUDE ${CMAKE_SOURCE_DIR}/kernel/arch/host/include)
   set(KILN_SANITIZE -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all)
   if(KILN_TARGET STREQUAL "fuzz")
     if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")

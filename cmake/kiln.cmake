@@ -7,12 +7,15 @@
 # kiln_resolve() once all folders are read, so that folders may come in any order.
 include_guard()
 
-# Adds each folder below `root` that has a CMakeLists.txt, in alphabetical order.
+# Adds each folder below `root` that has a CMakeLists.txt, in alphabetical order. A guest has one architecture.
 function(kiln_add_folders root)
   file(GLOB_RECURSE lists CONFIGURE_DEPENDS RELATIVE ${root} ${root}/CMakeLists.txt)
   list(SORT lists)
   foreach(list IN LISTS lists)
     get_filename_component(folder ${list} DIRECTORY)
+    if(folder MATCHES "^arch/([^/]+)" AND KILN_TARGET STREQUAL "guest" AND NOT CMAKE_MATCH_1 STREQUAL KILN_ARCH)
+      continue()
+    endif()
     if(folder)
       add_subdirectory(${root}/${folder})
     endif()
@@ -57,9 +60,11 @@ endfunction()
 #   OPTIONAL_DEPS … libraries used only when the configuration has them (`if constexpr (config::…)`); their
 #                   headers are always visible
 #   TEST_DEPS …     further libraries that the tests link, of any layer
-#   INTERFACE)      headers only
+#   INTERFACE       headers only
+#   ARCH_INCLUDES)  <kiln/arch/…> comes along: from kernel/arch/<cpu>/include, on the host from kernel/arch/host/include
+# A library with HOST_SRCS alone stands in for the machine: every host test that needs it gets it.
 function(kiln_library)
-  cmake_parse_arguments(PARSE_ARGV 0 A "INTERFACE" "NAME;LAYER;CONFIG"
+  cmake_parse_arguments(PARSE_ARGV 0 A "INTERFACE;ARCH_INCLUDES" "NAME;LAYER;CONFIG"
     "DEPS;OPTIONAL_DEPS;TEST_DEPS;SRCS;GUEST_SRCS;HOST_SRCS;TESTS;FUZZ;BENCH")
   if(NOT A_NAME OR NOT DEFINED A_LAYER)
     message(FATAL_ERROR "kiln_library() in ${CMAKE_CURRENT_SOURCE_DIR} needs NAME and LAYER")
@@ -92,8 +97,11 @@ function(kiln_library)
   endif()
   if(A_INTERFACE AND (common OR guest))
     message(FATAL_ERROR "library ${A_NAME} is INTERFACE (headers only) and has sources")
-  elseif(NOT A_INTERFACE AND NOT common AND NOT guest)
-    message(FATAL_ERROR "library ${A_NAME} has neither SRCS nor GUEST_SRCS; is it INTERFACE (headers only)?")
+  elseif(NOT A_INTERFACE AND NOT common AND NOT guest AND NOT host)
+    message(FATAL_ERROR "library ${A_NAME} has no sources; is it INTERFACE (headers only)?")
+  endif()
+  if(host AND NOT common AND NOT guest)
+    set_property(GLOBAL APPEND PROPERTY KILN_STAND_INS ${A_NAME})
   endif()
 
   set(state on)
@@ -104,6 +112,9 @@ function(kiln_library)
   add_library(kiln::${A_NAME} ALIAS kiln_${A_NAME}_api)
   if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/include)
     target_include_directories(kiln_${A_NAME}_api INTERFACE ${CMAKE_CURRENT_SOURCE_DIR}/include)
+  endif()
+  if(A_ARCH_INCLUDES)
+    target_include_directories(kiln_${A_NAME}_api INTERFACE ${KILN_ARCH_INCLUDE})
   endif()
   target_include_directories(kiln_${A_NAME}_api INTERFACE ${KILN_CONFIG_INCLUDE})
   if(sources AND state STREQUAL "on")
@@ -255,7 +266,7 @@ function(kiln_add_headers_check library)
   endforeach()
   add_library(kiln_${library}_headers OBJECT EXCLUDE_FROM_ALL ${units})
   kiln_kernel_options(kiln_${library}_headers)
-  target_compile_options(kiln_${library}_headers PRIVATE -fsyntax-only)
+  target_compile_options(kiln_${library}_headers PRIVATE -O0 -g0)
   target_link_libraries(kiln_${library}_headers PRIVATE kiln_${library}_api)
   add_dependencies(headers_check kiln_${library}_headers)
 endfunction()
@@ -273,7 +284,8 @@ endfunction()
 # Links libraries into a host executable: WHOLE ones as objects, what they need as archives.
 function(kiln_link_host target)
   cmake_parse_arguments(PARSE_ARGV 1 A "" "" "WHOLE")
-  kiln_closure(closure ${A_WHOLE})
+  get_property(stand_ins GLOBAL PROPERTY KILN_STAND_INS)
+  kiln_closure(closure ${A_WHOLE} ${stand_ins})
   set(archives "")
   foreach(library IN LISTS closure)
     if(library IN_LIST A_WHOLE)
