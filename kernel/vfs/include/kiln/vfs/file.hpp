@@ -1,0 +1,113 @@
+// Open files ("open file descriptions"), what a descriptor refers to.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <kiln/base/ref.hpp>
+#include <kiln/base/result.hpp>
+#include <kiln/mem/io_buffer.hpp>
+#include <kiln/sched/mutex.hpp>
+#include <kiln/sched/wait_queue.hpp>
+#include <kiln/vfs/inode.hpp>
+#include <kiln/vfs/path.hpp>
+
+namespace kiln::vfs {
+
+// open(2) flags, x86-64 and arm64 differ in O_DIRECTORY, O_NOFOLLOW, O_DIRECT, O_LARGEFILE only:
+// <kiln/abi/linux/fcntl.hpp> has them per architecture.
+
+/// poll(2) events (include/uapi/asm-generic/poll.h).
+enum PollEvents : std::uint32_t {
+    kPollIn = 0x1, kPollPri = 0x2, kPollOut = 0x4, kPollErr = 0x8, kPollHup = 0x10, kPollNval = 0x20,
+    kPollRdNorm = 0x40, kPollRdBand = 0x80, kPollWrNorm = 0x100, kPollWrBand = 0x200, kPollRdHup = 0x2000,
+};
+
+/// Collects the wait queues that a poll must watch. File::poll() calls watch() for each queue when a
+/// waiter is given; poll(2), select(2) and epoll implement it.
+class PollWaiter {
+public:
+    virtual void watch(sched::WaitQueue& queue) = 0;
+
+protected:
+    ~PollWaiter() = default;
+};
+
+class File : public RefCounted<File> {
+public:
+    virtual ~File();
+
+    // Each takes and gives what the system call does. Defaults answer EINVAL (read, write), ESPIPE
+    // (offsets), ENOTTY (ioctl), ENODEV (memory_object), ENOTDIR (read_directory).
+    /// `offset` null: the file has no position (pipes, sockets).
+    virtual Result<std::size_t> read(mem::IoBuffer& to, std::uint64_t* offset);
+    virtual Result<std::size_t> write(mem::IoBuffer& from, std::uint64_t* offset);
+    virtual Result<std::uint64_t> seek(std::int64_t offset, int whence);
+    virtual Result<std::int64_t> ioctl(std::uint32_t request, std::uintptr_t argument);
+    /// The events that hold now; registers with `waiter` (may be null) first.
+    virtual std::uint32_t poll(PollWaiter* waiter);
+    virtual Result<Ref<vm::MemoryObject>> memory_object();
+    virtual Result<void> read_directory(DirectorySink& sink);
+    virtual Result<void> truncate(std::uint64_t size);
+    virtual Result<void> sync();
+    virtual Result<Attributes> attributes();
+    /// A descriptor to it was closed (posix locks, flush); not the last reference.
+    virtual void descriptor_closed() {}
+    /// F_SETFL changed status flags (O_NONBLOCK, O_APPEND…). EINVAL/EPERM refuses.
+    virtual Result<void> flags_changed(std::uint32_t new_flags);
+
+    /// read(2)/write(2): checks the access mode, uses and moves the position under its lock.
+    Result<std::size_t> read_at_position(mem::IoBuffer& to);
+    Result<std::size_t> write_at_position(mem::IoBuffer& from);
+    /// pread/pwrite: ESPIPE if the file is not seekable.
+    Result<std::size_t> read_at(mem::IoBuffer& to, std::uint64_t offset);
+    Result<std::size_t> write_at(mem::IoBuffer& from, std::uint64_t offset);
+
+    std::uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }  ///< O_ bits as open(2) took them
+    void set_flags(std::uint32_t flags) { flags_.store(flags, std::memory_order_relaxed); }
+    bool is_readable() const;  ///< O_RDONLY or O_RDWR (not O_PATH)
+    bool is_writable() const;
+    bool is_nonblocking() const;
+    virtual bool is_seekable() const { return false; }
+    /// What kind it is for callers that need one (epoll wants an epoll file …): compare with T::kKind.
+    virtual const void* kind() const { return nullptr; }
+
+    Inode* inode() const { return path_.inode(); }  ///< null for anonymous files (pipe, eventfd)
+    const Path& path() const { return path_; }
+    void set_path(Path path) { path_ = std::move(path); }
+    /// As /proc/self/fd shows files without a path: "pipe:[123]", "anon_inode:[eventfd]".
+    virtual std::size_t describe(std::span<char> out) const;
+
+protected:
+    explicit File(std::uint32_t flags) : flags_(flags) {}
+
+    sched::Mutex position_lock_{sync::LockRank::kFile};
+    std::uint64_t position_ = 0;
+
+private:
+    std::atomic<std::uint32_t> flags_;
+    Path path_;
+};
+
+/// Regular files and directories on an inode: read/write/seek through Inode.
+class InodeFile : public File {
+public:
+    InodeFile(std::uint32_t flags) : File(flags) {}
+    Result<std::size_t> read(mem::IoBuffer& to, std::uint64_t* offset) override;
+    Result<std::size_t> write(mem::IoBuffer& from, std::uint64_t* offset) override;
+    Result<std::uint64_t> seek(std::int64_t offset, int whence) override;
+    std::uint32_t poll(PollWaiter* waiter) override;
+    Result<Ref<vm::MemoryObject>> memory_object() override;
+    Result<void> read_directory(DirectorySink& sink) override;
+    Result<void> truncate(std::uint64_t size) override;
+    Result<void> sync() override;
+    bool is_seekable() const override { return true; }
+};
+
+/// What open() is told.
+struct OpenContext {
+    Path path;             ///< of the file being opened (its dentry and mount)
+    std::uint32_t flags;   ///< O_ bits
+};
+
+}  // namespace kiln::vfs
