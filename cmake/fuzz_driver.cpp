@@ -1,5 +1,6 @@
-// Runs a libFuzzer entry point over each file of the folders given, and over simple mutations of each: cut short, and
-// with bytes changed by a fixed pseudo-random sequence. Repeatable, and needs no clang.
+// Runs a libFuzzer entry point over each file of the folders given, and over simple mutations of
+// each: cut short, and with bytes changed by a fixed pseudo-random sequence. Repeatable, and needs
+// no clang.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -32,12 +33,14 @@ void run_seed(const std::filesystem::path& path) {
     for (int i = 0; i < kMutationsPerSeed; i++) {
         std::vector<uint8_t> input = seed;
         if (i % 4 == 0) input.resize(random() % input.size());
-        for (int changes = random() % kLargestChangeCount; changes >= 0 && !input.empty(); changes--) {
+        for (int changes = random() % kLargestChangeCount; changes >= 0 && !input.empty();
+             changes--) {
             constexpr uint8_t kInteresting[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
             // Headers are where a parser decides: half of the changes go to the first bytes.
             const size_t range = random() % 2 ? input.size() : std::min<size_t>(input.size(), 128);
-            input[random() % range] =
-                random() % 2 ? kInteresting[random() % std::size(kInteresting)] : static_cast<uint8_t>(random());
+            input[random() % range] = random() % 2
+                                          ? kInteresting[random() % std::size(kInteresting)]
+                                          : static_cast<uint8_t>(random());
         }
         run(input);
     }

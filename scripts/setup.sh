@@ -2,16 +2,12 @@
 # usage: setup.sh GROUP…: installs the Debian packages of the groups that are missing. Quiet when none is.
 set -euo pipefail
 
-build="cmake ninja-build g++ ccache python3 python3-kconfiglib"
-host="libgtest-dev libgmock-dev"
-
+packages=$(dirname "$0")/packages
 wanted=""
 for group in "$@"; do
-    case $group in
-        build) wanted+=" $build" ;;
-        host) wanted+=" $host" ;;
-        *) echo "setup: unknown group $group" >&2; exit 2 ;;
-    esac
+    line=$(sed -n "s/^$group: //p" "$packages")
+    [ -n "$line" ] || { echo "setup: no group $group in $packages" >&2; exit 2; }
+    wanted+=" $line"
 done
 
 missing=""

@@ -49,8 +49,10 @@ void put_arg(Writer& w, const FormatArg& arg, Spec spec) {
         case FormatArg::Kind::kUnsigned: put_number(w, arg.u, false, spec); break;
         case FormatArg::Kind::kSigned: {
             const bool negative = arg.i < 0 && !spec.hex;
-            put_number(w, negative ? 0 - static_cast<std::uint64_t>(arg.i) : static_cast<std::uint64_t>(arg.i), negative,
-                       spec);
+            put_number(w,
+                       negative ? 0 - static_cast<std::uint64_t>(arg.i)
+                                : static_cast<std::uint64_t>(arg.i),
+                       negative, spec);
             break;
         }
         case FormatArg::Kind::kString:
@@ -69,7 +71,8 @@ void put_arg(Writer& w, const FormatArg& arg, Spec spec) {
 
 }  // namespace
 
-std::size_t vformat_to(std::span<char> out, std::string_view format, std::span<const FormatArg> args) {
+std::size_t vformat_to(std::span<char> out, std::string_view format,
+                       std::span<const FormatArg> args) {
     Writer w(out);
     std::size_t next_arg = 0;
     for (std::size_t i = 0; i < format.size(); ++i) {

@@ -2,9 +2,6 @@
 #include <kiln/base/panic.hpp>
 
 namespace std {
-[[noreturn]] void __throw_out_of_range_fmt(const char* what, ...);
-[[noreturn]] void __throw_length_error(const char* what);
-
 void __throw_out_of_range_fmt(const char* what, ...) { ::kiln::panic(what); }
 void __throw_length_error(const char* what) { ::kiln::panic(what); }
 }  // namespace std

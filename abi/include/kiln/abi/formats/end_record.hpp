@@ -1,11 +1,13 @@
-// The end record: how a guest says why it ended, one line of text on the debug port 0xe9, ended by a newline:
+// The end record: how a guest says why it ended, one line of text on the debug port 0xe9, ended by
+// a newline:
 //     kiln-end exit=N              the program exited with status N, 0..255
 //     kiln-end signal=N            the program was killed by signal N, 1..64
 //     kiln-end panic=REASON…       the kernel panicked
 //     kiln-end oom=REASON…         memory ran out: who asked for how much and what is left
-//     kiln-end error=N REASON…     the program could not be started; N is 125, 126 (not executable) or 127 (not found)
-// The guest writes the line first and then a status to isa-debug-exit, so that a host without the debug port still
-// learns the status (as far as 7 bits go). The first well-formed line counts.
+//     kiln-end error=N REASON…     the program could not be started; N is 125, 126 (not executable)
+//     or 127 (not found)
+// The guest writes the line first and then a status to isa-debug-exit, so that a host without the
+// debug port still learns the status (as far as 7 bits go). The first well-formed line counts.
 //
 // Freestanding: no heap, no exceptions.
 #pragma once
@@ -18,10 +20,12 @@
 
 namespace kiln::abi {
 
-// QEMU's isa-debugcon (hw/char/debugcon.c): reading the port gives 0xe9 where the device is present.
+// QEMU's isa-debugcon (hw/char/debugcon.c): reading the port gives 0xe9 where the device is
+// present.
 inline constexpr std::uint16_t kEndRecordPort = 0xe9;
 inline constexpr std::uint8_t kEndRecordPortPresent = 0xe9;
-// QEMU's isa-debug-exit as the tool configures it: a write of v ends QEMU with the status (v << 1) | 1.
+// QEMU's isa-debug-exit as the tool configures it: a write of v ends QEMU with the status (v << 1)
+// | 1.
 inline constexpr std::uint16_t kDebugExitPort = 0xf4;
 inline constexpr int kDebugExitMax = 127;
 
@@ -37,12 +41,13 @@ struct EndRecord {
 };
 
 // Statuses of the tool, as docker's where docker has one.
-inline constexpr int kStatusPanic = 70;           // EX_SOFTWARE of sysexits.h
+inline constexpr int kStatusPanic = 70;  // EX_SOFTWARE of sysexits.h
 inline constexpr int kStatusToolError = 125;
 inline constexpr int kStatusNotExecutable = 126;
 inline constexpr int kStatusNotFound = 127;
 inline constexpr int kStatusSignalBase = 128;
-inline constexpr int kStatusOutOfMemory = 137;    // 128 + SIGKILL, what docker gives for the OOM killer
+inline constexpr int kStatusOutOfMemory =
+    137;  // 128 + SIGKILL, what docker gives for the OOM killer
 
 // The exit status, 0..255, that stands for an end.
 constexpr int end_status(const EndRecord& record) {
@@ -56,9 +61,12 @@ constexpr int end_status(const EndRecord& record) {
     return kStatusToolError;
 }
 
-// What the kernel writes to kDebugExitPort for a status: exact below 127, else 127 ("see the end record").
+// What the kernel writes to kDebugExitPort for a status: exact below 127, else 127 ("see the end
+// record").
 constexpr std::uint8_t debug_exit_value(int status) {
-    return static_cast<std::uint8_t>(status < 0 ? 0 : status < kDebugExitMax ? status : kDebugExitMax);
+    return static_cast<std::uint8_t>(status < 0               ? 0
+                                     : status < kDebugExitMax ? status
+                                                              : kDebugExitMax);
 }
 
 constexpr std::string_view end_kind_name(EndKind kind) {
@@ -72,8 +80,9 @@ constexpr std::string_view end_kind_name(EndKind kind) {
     return "error";
 }
 
-// Writes the line with its newline into `out`, and gives its length; a line that does not fit is cut, keeping the newline.
-// Bytes of the reason below 0x20 become spaces, so that the record stays one line.
+// Writes the line with its newline into `out`, and gives its length; a line that does not fit is
+// cut, keeping the newline. Bytes of the reason below 0x20 become spaces, so that the record stays
+// one line.
 constexpr std::size_t format_end_record(const EndRecord& record, std::span<char> out) {
     std::size_t used = 0;
     const auto put = [&](char c) {
@@ -117,7 +126,8 @@ constexpr std::size_t format_end_record(const EndRecord& record, std::span<char>
     return used;
 }
 
-// Reads one line (with or without its newline). Nothing where it is no well-formed end record; the reason points into `line`.
+// Reads one line (with or without its newline). Nothing where it is no well-formed end record; the
+// reason points into `line`.
 constexpr std::optional<EndRecord> parse_end_record(std::string_view line) {
     if (!line.starts_with(kEndRecordPrefix)) {
         return std::nullopt;
@@ -133,8 +143,8 @@ constexpr std::optional<EndRecord> parse_end_record(std::string_view line) {
     const std::string_view name = line.substr(0, equals);
     std::string_view rest = line.substr(equals + 1);
 
-    for (const EndKind kind :
-         {EndKind::kExit, EndKind::kSignal, EndKind::kPanic, EndKind::kOutOfMemory, EndKind::kError}) {
+    for (const EndKind kind : {EndKind::kExit, EndKind::kSignal, EndKind::kPanic,
+                               EndKind::kOutOfMemory, EndKind::kError}) {
         if (name != end_kind_name(kind)) {
             continue;
         }

@@ -48,7 +48,8 @@ struct FormatArg {
 /// Writes `format` with `{}` replaced by the arguments in turn; `{:x}` hexadecimal, `{:08x}` zero
 /// padded, `{:10}` padded right-aligned (strings: left-aligned), `{{` a brace. What does not fit is
 /// cut off. Returns the number of characters written (no terminating NUL).
-std::size_t vformat_to(std::span<char> out, std::string_view format, std::span<const FormatArg> args);
+std::size_t vformat_to(std::span<char> out, std::string_view format,
+                       std::span<const FormatArg> args);
 
 template <typename... Args>
 std::size_t format_to(std::span<char> out, std::string_view format, const Args&... args) {

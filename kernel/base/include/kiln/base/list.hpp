@@ -83,8 +83,10 @@ public:
 
 private:
     static T* owner(ListNode* n) {
-        // Offset of a member pointer: standard layout is not required of T, GCC and clang agree on this form.
-        const auto offset = reinterpret_cast<std::uintptr_t>(&(reinterpret_cast<T*>(kProbe)->*Hook)) - kProbe;
+        // Offset of a member pointer: standard layout is not required of T, GCC and clang agree on
+        // this form.
+        const auto offset =
+            reinterpret_cast<std::uintptr_t>(&(reinterpret_cast<T*>(kProbe)->*Hook)) - kProbe;
         return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(n) - offset);
     }
     static void insert_before(ListNode* position, ListNode* n) {

@@ -16,5 +16,6 @@ namespace kiln {
 
 /// Checks a condition that holds unless the kernel has a bug; always compiled in. Never used on
 /// outside input.
-#define KILN_ASSERT(expr) \
-    (__builtin_expect(!!(expr), 1) ? (void)0 : ::kiln::assertion_failed(#expr, __builtin_FILE(), __LINE__))
+#define KILN_ASSERT(expr)                    \
+    (__builtin_expect(!!(expr), 1) ? (void)0 \
+                                   : ::kiln::assertion_failed(#expr, __builtin_FILE(), __LINE__))

@@ -59,11 +59,10 @@ public:
     Ref(const Ref& o) : Ref(o.p_) {}
     Ref(Ref&& o) noexcept : p_(std::exchange(o.p_, nullptr)) {}
     template <typename U>
-        requires std::is_convertible_v<U*, T*>
-    Ref(const Ref<U>& o) : Ref(static_cast<T*>(o.get())) {}
+    requires std::is_convertible_v<U*, T*> Ref(const Ref<U>& o) : Ref(static_cast<T*>(o.get())) {}
     template <typename U>
-        requires std::is_convertible_v<U*, T*>
-    Ref(Ref<U>&& o) noexcept : p_(o.release()) {}
+    requires std::is_convertible_v<U*, T*> Ref(Ref<U>&& o)
+    noexcept : p_(o.release()) {}
     Ref& operator=(Ref o) noexcept {
         std::swap(p_, o.p_);
         return *this;
@@ -105,8 +104,8 @@ public:
     explicit Owned(T* p) : p_(p) {}
     Owned(Owned&& o) noexcept : p_(std::exchange(o.p_, nullptr)) {}
     template <typename U>
-        requires std::is_convertible_v<U*, T*>
-    Owned(Owned<U>&& o) noexcept : p_(o.release()) {}
+    requires std::is_convertible_v<U*, T*> Owned(Owned<U>&& o)
+    noexcept : p_(o.release()) {}
     Owned& operator=(Owned o) noexcept {
         std::swap(p_, o.p_);
         return *this;

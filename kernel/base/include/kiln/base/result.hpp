@@ -17,7 +17,9 @@ public:
     using ValueType = T;
 
     // Implicit on purpose: `return value;` and `return Errno::kENOMEM;` read as they should.
-    Result(T value) : error_(Errno::kOk) { ::new (static_cast<void*>(&value_)) T(std::move(value)); }
+    Result(T value) : error_(Errno::kOk) {
+        ::new (static_cast<void*>(&value_)) T(std::move(value));
+    }
     Result(Errno error) : error_(error) { KILN_ASSERT(error != Errno::kOk); }
     Result(Result&& other) noexcept : error_(other.error_) {
         if (ok()) ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
@@ -81,15 +83,15 @@ private:
 
 }  // namespace kiln
 
-/// Evaluates a Result; on failure returns its Errno from the enclosing function, else yields the value.
-/// May be nested: each use has a temporary of its own name.
+/// Evaluates a Result; on failure returns its Errno from the enclosing function, else yields the
+/// value. May be nested: each use has a temporary of its own name.
 #define TRY(expr) KILN_TRY_NAMED(expr, __COUNTER__)
 #define KILN_TRY_NAMED(expr, id) KILN_TRY_NUMBERED(expr, id)
 #define KILN_TRY_NUMBERED(expr, id) KILN_TRY_RESULT(expr, kiln_try_result_##id)
-#define KILN_TRY_RESULT(expr, result)                  \
-    ({                                                 \
-        auto result = (expr);                          \
-        if (!result.ok()) [[unlikely]]                 \
-            return result.error();                     \
-        std::move(result).value();                     \
+#define KILN_TRY_RESULT(expr, result)  \
+    ({                                 \
+        auto result = (expr);          \
+        if (!result.ok()) [[unlikely]] \
+            return result.error();     \
+        std::move(result).value();     \
     })

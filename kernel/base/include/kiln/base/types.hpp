@@ -34,18 +34,28 @@ struct VirtAddr {
 };
 
 /// `alignment` is a power of two.
-constexpr std::uint64_t align_down(std::uint64_t v, std::uint64_t alignment) { return v & ~(alignment - 1); }
+constexpr std::uint64_t align_down(std::uint64_t v, std::uint64_t alignment) {
+    return v & ~(alignment - 1);
+}
 /// Wraps to 0 at the top of the range: check the input first where it comes from outside.
 constexpr std::uint64_t align_up(std::uint64_t v, std::uint64_t alignment) {
     return (v + alignment - 1) & ~(alignment - 1);
 }
-constexpr bool is_aligned(std::uint64_t v, std::uint64_t alignment) { return (v & (alignment - 1)) == 0; }
+constexpr bool is_aligned(std::uint64_t v, std::uint64_t alignment) {
+    return (v & (alignment - 1)) == 0;
+}
 constexpr std::uint64_t page_down(std::uint64_t v) { return align_down(v, kPageSize); }
 constexpr std::uint64_t page_up(std::uint64_t v) { return align_up(v, kPageSize); }
 
-inline constexpr std::size_t operator""_KiB(unsigned long long n) { return static_cast<std::size_t>(n) << 10; }
-inline constexpr std::size_t operator""_MiB(unsigned long long n) { return static_cast<std::size_t>(n) << 20; }
-inline constexpr std::size_t operator""_GiB(unsigned long long n) { return static_cast<std::size_t>(n) << 30; }
+inline constexpr std::size_t operator""_KiB(unsigned long long n) {
+    return static_cast<std::size_t>(n) << 10;
+}
+inline constexpr std::size_t operator""_MiB(unsigned long long n) {
+    return static_cast<std::size_t>(n) << 20;
+}
+inline constexpr std::size_t operator""_GiB(unsigned long long n) {
+    return static_cast<std::size_t>(n) << 30;
+}
 
 inline constexpr std::uint64_t kNsPerSec = 1'000'000'000;
 
@@ -62,6 +72,6 @@ template <typename T>
 }  // namespace kiln
 
 /// Deletes copying (and so moving) of a class.
-#define KILN_NON_COPYABLE(Class)   \
-    Class(const Class&) = delete;  \
+#define KILN_NON_COPYABLE(Class)  \
+    Class(const Class&) = delete; \
     Class& operator=(const Class&) = delete

@@ -17,17 +17,18 @@ struct ThreadContext;
 /// What every CPU has for itself and what entry code reaches with one instruction (x86-64: GS,
 /// arm64: TPIDR_EL1). Assembler knows the offsets: keep order and static_asserts in arch/.
 struct CpuLocal {
-    CpuLocal* self;                ///< this CPU's block
-    ThreadContext* current;        ///< the running thread; never null once sched is up
-    std::uintptr_t kernel_stack;   ///< top of the running thread's kernel stack
-    std::uintptr_t scratch[2];     ///< for entry code only
-    std::uint32_t cpu_id;          ///< 0 … NR_CPUS-1, dense
-    std::uint32_t hw_id;           ///< APIC id or MPIDR affinity
+    CpuLocal* self;               ///< this CPU's block
+    ThreadContext* current;       ///< the running thread; never null once sched is up
+    std::uintptr_t kernel_stack;  ///< top of the running thread's kernel stack
+    std::uintptr_t scratch[2];    ///< for entry code only
+    std::uint32_t cpu_id;         ///< 0 … NR_CPUS-1, dense
+    std::uint32_t hw_id;          ///< APIC id or MPIDR affinity
     /// Preemption is allowed only at 0. Spinlocks and interrupt handlers raise it.
     std::uint32_t preempt_count;
-    /// Set when the scheduler should run at the next chance (end of interrupt, preempt_count back to 0).
+    /// Set when the scheduler should run at the next chance (end of interrupt, preempt_count back
+    /// to 0).
     std::atomic<bool> need_resched;
-    bool in_interrupt;             ///< between an interrupt's entry and its end
+    bool in_interrupt;  ///< between an interrupt's entry and its end
 };
 
 /// Interrupt state as saved by irq_save(): opaque.

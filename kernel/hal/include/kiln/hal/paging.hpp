@@ -34,10 +34,13 @@ PhysAddr virt_to_phys(const void* v);
 #else
 inline void* phys_to_virt(PhysAddr p) { return reinterpret_cast<void*>(kDirectMapBase + p.value); }
 /// Only for addresses in the direct map.
-inline PhysAddr virt_to_phys(const void* v) { return {reinterpret_cast<std::uintptr_t>(v) - kDirectMapBase}; }
+inline PhysAddr virt_to_phys(const void* v) {
+    return {reinterpret_cast<std::uintptr_t>(v) - kDirectMapBase};
+}
 #endif
 
-/// Where page table pages come from and go to; registered by mem. Pages are zeroed. Null: no memory.
+/// Where page table pages come from and go to; registered by mem. Pages are zeroed. Null: no
+/// memory.
 struct PageTableAllocator {
     Result<PhysAddr> (*allocate)();
     void (*free)(PhysAddr page);
@@ -51,28 +54,31 @@ Result<PhysAddr> create_page_table_root();
 /// Frees all lower-half tables (not the pages they map) and the root; it is loaded nowhere.
 void destroy_page_table_root(PhysAddr root);
 
-/// Maps one 4 KiB page; replaces what was there (the caller flushes then). ENOMEM: no page for a table.
+/// Maps one 4 KiB page; replaces what was there (the caller flushes then). ENOMEM: no page for a
+/// table.
 Result<void> map_page(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint32_t flags);
 /// Maps [va, va+length) to contiguous physical memory, with large pages where alignment allows.
 /// All multiples of 4 KiB.
-Result<void> map_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint64_t length, std::uint32_t flags);
+Result<void> map_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint64_t length,
+                       std::uint32_t flags);
 
 /// One present leaf entry.
 struct PageEntry {
-    PhysAddr page;            ///< of the 4 KiB page asked for, also inside a large page
-    std::uint32_t flags;      ///< MapFlags
+    PhysAddr page;        ///< of the 4 KiB page asked for, also inside a large page
+    std::uint32_t flags;  ///< MapFlags
     bool accessed;
     bool dirty;
-    std::uint64_t size;       ///< size of the leaf: 4 KiB, 2 MiB, 1 GiB
+    std::uint64_t size;  ///< size of the leaf: 4 KiB, 2 MiB, 1 GiB
 };
 /// False when nothing is mapped at `va`.
 bool query_page(PhysAddr root, VirtAddr va, PageEntry* out);
 /// Removes the mappings in the range, calling `visit` for each 4 KiB page that was present.
 /// Empty tables may be freed. Large leaves that the range cuts are split (ENOMEM if impossible).
 Result<void> unmap_range(PhysAddr root, VirtAddr va, std::uint64_t length,
-                         void (*visit)(VirtAddr va, const PageEntry& entry, void* cookie), void* cookie);
-/// Changes the rights of the present pages in the range to `flags`. With `keep_readonly`, pages that are
-/// mapped read-only stay so (they are waiting for copy-on-write).
+                         void (*visit)(VirtAddr va, const PageEntry& entry, void* cookie),
+                         void* cookie);
+/// Changes the rights of the present pages in the range to `flags`. With `keep_readonly`, pages
+/// that are mapped read-only stay so (they are waiting for copy-on-write).
 Result<void> protect_range(PhysAddr root, VirtAddr va, std::uint64_t length, std::uint32_t flags,
                            bool keep_readonly);
 

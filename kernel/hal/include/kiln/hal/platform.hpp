@@ -15,8 +15,8 @@ struct MemoryRange {
     PhysAddr end;  ///< exclusive
 };
 
-/// Everything the boot protocol (PVH, Linux 64-bit, multiboot2) handed over, in one form. Spans point
-/// into memory that stays reserved.
+/// Everything the boot protocol (PVH, Linux 64-bit, multiboot2) handed over, in one form. Spans
+/// point into memory that stays reserved.
 struct BootInfo {
     std::span<const MemoryRange> ram;  ///< usable RAM, page-aligned, ascending, disjoint
     /// Parts of `ram` in use: kernel image, initrd, boot tables. Page-aligned.
@@ -49,7 +49,8 @@ const ClockScale& clock_scale();
 /// Wall clock at boot, ns since 1970 (pvclock or RTC); read once.
 std::uint64_t boot_wall_clock_ns();
 
-/// Arms this CPU's one-shot timer: interrupt at or soon after the counter reaches `deadline_cycles`.
+/// Arms this CPU's one-shot timer: interrupt at or soon after the counter reaches
+/// `deadline_cycles`.
 void timer_arm(std::uint64_t deadline_cycles);
 void timer_disarm();
 /// The vector that the timer interrupt arrives with.
@@ -58,7 +59,8 @@ std::uint32_t timer_vector();
 // -- interrupts --------------------------------------------------------------------------------
 /// Acknowledges the interrupt being handled.
 void interrupt_end(std::uint32_t vector);
-/// Routes platform interrupt line `line` (ISA/GSI number or SPI) to `vector` on CPU 0 and unmasks it.
+/// Routes platform interrupt line `line` (ISA/GSI number or SPI) to `vector` on CPU 0 and unmasks
+/// it.
 void interrupt_route(std::uint32_t line, std::uint32_t vector);
 /// Vectors that devices may have: [first, last].
 inline constexpr std::uint32_t kFirstDeviceVector = 48;

@@ -21,12 +21,13 @@ inline constexpr std::uint32_t kWorkTrace = 1u << 3;
 
 /// First member of sched::Thread. Assembler knows the offsets.
 struct ThreadContext {
-    std::uintptr_t stack_pointer = 0;    ///< saved while not running
-    std::uintptr_t kernel_stack = 0;     ///< top of the kernel stack, 16-byte aligned
-    std::atomic<std::uint32_t> work = 0;  ///< kWork… bits; looked at on each return to the application
-    std::uint32_t flags = 0;             ///< kThreadHasUser
-    std::uintptr_t user_tls = 0;         ///< FS base (TPIDR_EL0) while not running
-    void* fpu = nullptr;                 ///< fpu_state_size() bytes, 64-byte aligned; null: kernel thread
+    std::uintptr_t stack_pointer = 0;  ///< saved while not running
+    std::uintptr_t kernel_stack = 0;   ///< top of the kernel stack, 16-byte aligned
+    std::atomic<std::uint32_t> work =
+        0;                        ///< kWork… bits; looked at on each return to the application
+    std::uint32_t flags = 0;      ///< kThreadHasUser
+    std::uintptr_t user_tls = 0;  ///< FS base (TPIDR_EL0) while not running
+    void* fpu = nullptr;          ///< fpu_state_size() bytes, 64-byte aligned; null: kernel thread
     /// Physical root of the lower-half page tables; 0: a kernel thread, runs on whatever is loaded.
     std::uint64_t page_table_root = 0;
 };
@@ -39,8 +40,8 @@ ThreadContext* switch_context(ThreadContext* prev, ThreadContext* next);
 
 /// Prepares a new context so that the first switch to it calls
 /// `entry(previous context, argument)` on its kernel stack with interrupts disabled.
-void init_context(ThreadContext* context, std::uintptr_t stack_top, void (*entry)(ThreadContext*, void*),
-                  void* argument);
+void init_context(ThreadContext* context, std::uintptr_t stack_top,
+                  void (*entry)(ThreadContext*, void*), void* argument);
 
 /// Bytes of an FPU/SIMD save area on this CPU (XSAVE area size for the enabled features).
 std::size_t fpu_state_size();

@@ -10,20 +10,21 @@
 namespace kiln::hal {
 
 // Architecture-neutral access to a TrapFrame (inline in <kiln/arch/trap_frame.hpp>):
-//   uintptr_t instruction_pointer(const TrapFrame&), stack_pointer(const TrapFrame&), frame_pointer(…)
-//   void set_instruction_pointer(TrapFrame&, uintptr_t), set_stack_pointer(TrapFrame&, uintptr_t)
-//   uint64_t syscall_number(const TrapFrame&), syscall_argument(const TrapFrame&, unsigned index)
-//   void set_syscall_result(TrapFrame&, int64_t)
+//   uintptr_t instruction_pointer(const TrapFrame&), stack_pointer(const TrapFrame&),
+//   frame_pointer(…) void set_instruction_pointer(TrapFrame&, uintptr_t),
+//   set_stack_pointer(TrapFrame&, uintptr_t) uint64_t syscall_number(const TrapFrame&),
+//   syscall_argument(const TrapFrame&, unsigned index) void set_syscall_result(TrapFrame&, int64_t)
 //   int64_t syscall_result(const TrapFrame&)
-//   bool from_user(const TrapFrame&)          the interrupted code is the application, in either privilege mode
-//   TrapFrame new_user_frame(uintptr_t entry, uintptr_t stack)   what a new program or thread starts with
+//   bool from_user(const TrapFrame&)          the interrupted code is the application, in either
+//   privilege mode TrapFrame new_user_frame(uintptr_t entry, uintptr_t stack)   what a new program
+//   or thread starts with
 
 /// Why the page fault happened.
 enum class Access : std::uint8_t { kRead, kWrite, kExecute };
 
 /// What kind of CPU exception an application caused.
 enum class FaultKind : std::uint8_t {
-    kPage,               ///< si_code decided by the page fault handler
+    kPage,  ///< si_code decided by the page fault handler
     kInvalidOpcode,
     kDivide,
     kBreakpoint,
@@ -71,7 +72,8 @@ TrapFrame& current_user_frame();
 
 /// Walks frame pointers from (`ip`, `fp`): calls `visit(ip, cookie)` per return address until it
 /// returns false or the chain leaves readable memory. Never faults.
-void walk_stack(std::uintptr_t ip, std::uintptr_t fp, bool (*visit)(std::uintptr_t ip, void* cookie), void* cookie);
+void walk_stack(std::uintptr_t ip, std::uintptr_t fp,
+                bool (*visit)(std::uintptr_t ip, void* cookie), void* cookie);
 /// The caller's own frame pointer.
 std::uintptr_t current_frame_pointer();
 

@@ -25,7 +25,8 @@ inline bool is_user_range(std::uintptr_t address, std::size_t length) {
 std::size_t copy_from_user(void* to, std::uintptr_t from, std::size_t length);
 std::size_t copy_to_user(std::uintptr_t to, const void* from, std::size_t length);
 std::size_t zero_user(std::uintptr_t to, std::size_t length);
-/// Length of the NUL-terminated string at `from`, at most `limit`; limit if there is no NUL; -1 on a fault.
+/// Length of the NUL-terminated string at `from`, at most `limit`; limit if there is no NUL; -1 on
+/// a fault.
 std::ptrdiff_t strnlen_user(std::uintptr_t from, std::size_t limit);
 
 /// Atomic accesses for futexes; `address` is 4-byte aligned and checked. False: fault.
@@ -36,7 +37,8 @@ bool cmpxchg_user_u32(std::uintptr_t address, std::uint32_t* expected, std::uint
 void user_access_nofault_begin();
 void user_access_nofault_end();
 
-/// Reads kernel or application memory without ever faulting (debugger, backtrace). False if unreadable.
+/// Reads kernel or application memory without ever faulting (debugger, backtrace). False if
+/// unreadable.
 bool read_memory_safely(void* to, std::uintptr_t from, std::size_t length);
 
 }  // namespace kiln::hal

@@ -20,7 +20,9 @@ struct IoVec {
 class IoBuffer {
 public:
     /// A single buffer of the application. The range is checked with each copy.
-    static IoBuffer user(std::uintptr_t base, std::size_t length) { return IoBuffer(base, length, true); }
+    static IoBuffer user(std::uintptr_t base, std::size_t length) {
+        return IoBuffer(base, length, true);
+    }
     static IoBuffer kernel(void* base, std::size_t length) {
         return IoBuffer(reinterpret_cast<std::uintptr_t>(base), length, false);
     }
@@ -32,12 +34,12 @@ public:
 
     std::size_t remaining() const { return remaining_; }
 
-    /// Copies up to `length` bytes between the buffer's front and kernel memory and moves the front.
-    /// Returns the bytes moved; less than min(length, remaining()) only if a page faulted; EFAULT
-    /// when not even one byte could be moved (and length > 0).
+    /// Copies up to `length` bytes between the buffer's front and kernel memory and moves the
+    /// front. Returns the bytes moved; less than min(length, remaining()) only if a page faulted;
+    /// EFAULT when not even one byte could be moved (and length > 0).
     Result<std::size_t> copy_out(const void* from, std::size_t length);  ///< kernel → buffer (read)
-    Result<std::size_t> copy_in(void* to, std::size_t length);           ///< buffer → kernel (write)
-    Result<std::size_t> zero(std::size_t length);                        ///< zeroes the front (read of a hole)
+    Result<std::size_t> copy_in(void* to, std::size_t length);  ///< buffer → kernel (write)
+    Result<std::size_t> zero(std::size_t length);  ///< zeroes the front (read of a hole)
     /// Moves the front without copying.
     void skip(std::size_t length);
     /// Puts back `length` bytes that were taken last.

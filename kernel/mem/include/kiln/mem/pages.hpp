@@ -13,7 +13,7 @@ namespace kiln::mem {
 inline constexpr unsigned kMaxOrder = 10;
 
 enum PageFlags : std::uint32_t {
-    kPageZeroed = 1u << 0,   ///< contents are zero on return
+    kPageZeroed = 1u << 0,     ///< contents are zero on return
     kPageNoReclaim = 1u << 1,  ///< fail instead of calling the reclaim hook (callers holding locks)
 };
 
@@ -41,8 +41,8 @@ void unref_page(PhysAddr page);
 std::uint32_t page_refs(PhysAddr page);
 
 struct PageStats {
-    std::uint64_t total;      ///< pages of RAM
-    std::uint64_t reserved;   ///< image, initrd, frame records
+    std::uint64_t total;     ///< pages of RAM
+    std::uint64_t reserved;  ///< image, initrd, frame records
     std::uint64_t free;
 };
 PageStats page_stats();

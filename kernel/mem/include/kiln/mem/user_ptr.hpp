@@ -12,7 +12,8 @@
 
 namespace kiln::mem {
 
-/// Not dereferenceable; every access checks and can answer EFAULT. T is a plain ABI struct (or void).
+/// Not dereferenceable; every access checks and can answer EFAULT. T is a plain ABI struct (or
+/// void).
 template <typename T>
 class UserPtr {
 public:
@@ -21,9 +22,7 @@ public:
 
     std::uintptr_t address() const { return address_; }
     explicit operator bool() const { return address_ != 0; }
-    UserPtr operator+(std::size_t n) const
-        requires(!std::is_void_v<T>)
-    {
+    UserPtr operator+(std::size_t n) const requires(!std::is_void_v<T>) {
         return UserPtr(address_ + n * sizeof(T));
     }
     template <typename U>
@@ -31,31 +30,26 @@ public:
         return UserPtr<U>(address_);
     }
 
-    Result<std::remove_const_t<T>> read() const
-        requires(!std::is_void_v<T>)
-    {
+    Result<std::remove_const_t<T>> read() const requires(!std::is_void_v<T>) {
         static_assert(std::is_trivially_copyable_v<T>);
         std::remove_const_t<T> value;
-        if (!hal::is_user_range(address_, sizeof(T)) || hal::copy_from_user(&value, address_, sizeof(T)) != 0)
+        if (!hal::is_user_range(address_, sizeof(T)) ||
+            hal::copy_from_user(&value, address_, sizeof(T)) != 0)
             return Errno::kEFAULT;
         return value;
     }
-    Result<void> write(const T& value) const
-        requires(!std::is_const_v<T>)
-    {
+    Result<void> write(const T& value) const requires(!std::is_const_v<T>) {
         static_assert(std::is_trivially_copyable_v<T>);
-        if (!hal::is_user_range(address_, sizeof(T)) || hal::copy_to_user(address_, &value, sizeof(T)) != 0)
+        if (!hal::is_user_range(address_, sizeof(T)) ||
+            hal::copy_to_user(address_, &value, sizeof(T)) != 0)
             return Errno::kEFAULT;
         return {};
     }
     Result<void> read_array(std::span<std::remove_const_t<T>> out) const
-        requires(!std::is_void_v<T>)
-    {
+        requires(!std::is_void_v<T>) {
         return copy_in(out.data(), out.size_bytes());
     }
-    Result<void> write_array(std::span<const T> in) const
-        requires(!std::is_const_v<T>)
-    {
+    Result<void> write_array(std::span<const T> in) const requires(!std::is_const_v<T>) {
         return copy_out(in.data(), in.size_bytes());
     }
     Result<void> copy_in(void* to, std::size_t length) const {

@@ -18,7 +18,7 @@ enum class ThreadState : std::uint8_t { kRunnable, kRunning, kBlocked, kDead };
 
 /// Scheduling class and weight; numbers as Linux's (include/uapi/linux/sched.h, nice −20…19).
 struct SchedParams {
-    std::uint8_t policy = 0;    ///< SCHED_OTHER 0, FIFO 1, RR 2, BATCH 3, IDLE 5
+    std::uint8_t policy = 0;  ///< SCHED_OTHER 0, FIFO 1, RR 2, BATCH 3, IDLE 5
     std::int8_t nice = 0;
     std::uint8_t rt_priority = 0;
 };
@@ -66,8 +66,8 @@ public:
     void* task = nullptr;  ///< posix::Task; null for kernel threads
 
     // -- the scheduler's own, guarded by the run queue's lock -----------------------------------
-    ListNode all_node;    ///< in the list of all threads
-    ListNode run_node;    ///< in a run queue
+    ListNode all_node;  ///< in the list of all threads
+    ListNode run_node;  ///< in a run queue
     std::atomic<ThreadState> state_{ThreadState::kBlocked};
     std::atomic<bool> on_cpu_{false};
     bool interruptible_ = false;

@@ -84,7 +84,8 @@ private:
 public:
     // The three steps of blocking, also for those that wait on several queues at once:
     // prepare_to_block(); look at the conditions; block() or cancel_block().
-    /// Marks the running thread blocked: a wake-up from now on makes the next block() return at once.
+    /// Marks the running thread blocked: a wake-up from now on makes the next block() return at
+    /// once.
     static void prepare_to_block(Interruptible interruptible);
     /// Gives the CPU away until woken. EINTR if interruptible and work is pending, ETIMEDOUT.
     static Result<void> block(time::Deadline deadline);

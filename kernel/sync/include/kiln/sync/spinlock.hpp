@@ -19,7 +19,7 @@ enum class LockRank : std::uint8_t {
     // sleeping locks, outermost first
     kProcess = 10,
     kMountTable = 20,
-    kInode = 30,       ///< directory before file, parent before child
+    kInode = 30,  ///< directory before file, parent before child
     kFile = 40,
     kFdTable = 50,
     kAddressSpace = 60,
@@ -91,7 +91,8 @@ template <typename T>
 class SpinProtected {
 public:
     template <typename... Args>
-    explicit constexpr SpinProtected(LockRank rank, Args&&... args) : lock_(rank), value_(std::forward<Args>(args)...) {}
+    explicit constexpr SpinProtected(LockRank rank, Args&&... args)
+        : lock_(rank), value_(std::forward<Args>(args)...) {}
 
     class [[nodiscard]] Access {
     public:

@@ -14,7 +14,7 @@ struct CharDevice {
     std::string_view name;  ///< below /dev
     std::uint32_t major;    ///< Linux's numbers (Documentation/admin-guide/devices.txt)
     std::uint32_t minor;
-    std::uint32_t mode;     ///< permissions
+    std::uint32_t mode;  ///< permissions
     Result<Ref<File>> (*open)(const OpenContext& context);
 };
 void for_each_char_device(void (*visit)(const CharDevice&, void*), void* cookie);
@@ -40,7 +40,14 @@ void for_each_proc_file(void (*visit)(const ProcFile&, void*), void* cookie);
 
 }  // namespace kiln::vfs
 
-#define KILN_CHAR_DEVICE(ident, ...) \
-    [[gnu::used, gnu::section("kiln_char_devices")]] constinit const ::kiln::vfs::CharDevice kiln_char_device_##ident { __VA_ARGS__ }
-#define KILN_PROC_FILE(ident, ...) \
-    [[gnu::used, gnu::section("kiln_proc_files")]] constinit const ::kiln::vfs::ProcFile kiln_proc_file_##ident { __VA_ARGS__ }
+#define KILN_CHAR_DEVICE(ident, ...)                                                         \
+    [[gnu::used, gnu::section("kiln_char_devices")]] constinit const ::kiln::vfs::CharDevice \
+        kiln_char_device_##ident {                                                           \
+        __VA_ARGS__                                                                          \
+    }
+#define KILN_PROC_FILE(ident, ...)                                                            \
+    [[gnu::used,                                                                              \
+      gnu::section(                                                                           \
+          "kiln_proc_files")]] constinit const ::kiln::vfs::ProcFile kiln_proc_file_##ident { \
+        __VA_ARGS__                                                                           \
+    }

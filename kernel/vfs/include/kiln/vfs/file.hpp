@@ -19,12 +19,21 @@ namespace kiln::vfs {
 
 /// poll(2) events (include/uapi/asm-generic/poll.h).
 enum PollEvents : std::uint32_t {
-    kPollIn = 0x1, kPollPri = 0x2, kPollOut = 0x4, kPollErr = 0x8, kPollHup = 0x10, kPollNval = 0x20,
-    kPollRdNorm = 0x40, kPollRdBand = 0x80, kPollWrNorm = 0x100, kPollWrBand = 0x200, kPollRdHup = 0x2000,
+    kPollIn = 0x1,
+    kPollPri = 0x2,
+    kPollOut = 0x4,
+    kPollErr = 0x8,
+    kPollHup = 0x10,
+    kPollNval = 0x20,
+    kPollRdNorm = 0x40,
+    kPollRdBand = 0x80,
+    kPollWrNorm = 0x100,
+    kPollWrBand = 0x200,
+    kPollRdHup = 0x2000,
 };
 
-/// Collects the wait queues that a poll must watch. File::poll() calls watch() for each queue when a
-/// waiter is given; poll(2), select(2) and epoll implement it.
+/// Collects the wait queues that a poll must watch. File::poll() calls watch() for each queue when
+/// a waiter is given; poll(2), select(2) and epoll implement it.
 class PollWaiter {
 public:
     virtual void watch(sched::WaitQueue& queue) = 0;
@@ -63,13 +72,16 @@ public:
     Result<std::size_t> read_at(mem::IoBuffer& to, std::uint64_t offset);
     Result<std::size_t> write_at(mem::IoBuffer& from, std::uint64_t offset);
 
-    std::uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }  ///< O_ bits as open(2) took them
+    std::uint32_t flags() const {
+        return flags_.load(std::memory_order_relaxed);
+    }  ///< O_ bits as open(2) took them
     void set_flags(std::uint32_t flags) { flags_.store(flags, std::memory_order_relaxed); }
     bool is_readable() const;  ///< O_RDONLY or O_RDWR (not O_PATH)
     bool is_writable() const;
     bool is_nonblocking() const;
     virtual bool is_seekable() const { return false; }
-    /// What kind it is for callers that need one (epoll wants an epoll file …): compare with T::kKind.
+    /// What kind it is for callers that need one (epoll wants an epoll file …): compare with
+    /// T::kKind.
     virtual const void* kind() const { return nullptr; }
 
     Inode* inode() const { return path_.inode(); }  ///< null for anonymous files (pipe, eventfd)
@@ -106,8 +118,8 @@ public:
 
 /// What open() is told.
 struct OpenContext {
-    Path path;             ///< of the file being opened (its dentry and mount)
-    std::uint32_t flags;   ///< O_ bits
+    Path path;            ///< of the file being opened (its dentry and mount)
+    std::uint32_t flags;  ///< O_ bits
 };
 
 }  // namespace kiln::vfs

@@ -63,6 +63,8 @@ void for_each_file_system_type(void (*visit)(const FileSystemType&, void*), void
 }  // namespace kiln::vfs
 
 /// Registers a file system type: `KILN_FILESYSTEM(ramfs, "ramfs", RamFs::create);`
-#define KILN_FILESYSTEM(ident, type_name, create_fn)                                    \
+#define KILN_FILESYSTEM(ident, type_name, create_fn)                                            \
     [[gnu::used, gnu::section("kiln_filesystems")]] constinit const ::kiln::vfs::FileSystemType \
-        kiln_filesystem_##ident { type_name, create_fn }
+        kiln_filesystem_##ident {                                                               \
+        type_name, create_fn                                                                    \
+    }

@@ -1,8 +1,8 @@
 // Inodes and file systems: what a file system implements.
 //
 // Locking: the VFS calls directory operations with the parent's inode lock held (exclusive for
-// changes, shared for lookup), read/write/truncate of regular files with the file's inode lock as stated.
-// Public non-virtual calls lock; the virtual ones run locked.
+// changes, shared for lookup), read/write/truncate of regular files with the file's inode lock as
+// stated. Public non-virtual calls lock; the virtual ones run locked.
 #pragma once
 
 #include <cstdint>
@@ -52,7 +52,13 @@ struct Attributes {
 
 /// Which members of Attributes a set_attributes() changes.
 enum SetMask : std::uint32_t {
-    kSetMode = 1, kSetUid = 2, kSetGid = 4, kSetSize = 8, kSetAtime = 16, kSetMtime = 32, kSetCtime = 64,
+    kSetMode = 1,
+    kSetUid = 2,
+    kSetGid = 4,
+    kSetSize = 8,
+    kSetAtime = 16,
+    kSetMtime = 32,
+    kSetCtime = 64,
 };
 
 /// Receives directory entries (getdents64). Returns false when its buffer is full: the directory
@@ -87,21 +93,23 @@ public:
     // -- directories: ENOTDIR by default -------------------------------------------------------
     /// ENOENT if there is no such name.
     virtual Result<Ref<Inode>> lookup(std::string_view name);
-    virtual Result<Ref<Inode>> create(std::string_view name, std::uint32_t mode, std::uint64_t rdev, std::uint32_t uid,
-                                      std::uint32_t gid);  ///< any type but symlink, directory included
-    virtual Result<Ref<Inode>> symlink(std::string_view name, std::string_view target, std::uint32_t uid,
-                                       std::uint32_t gid);
+    virtual Result<Ref<Inode>> create(
+        std::string_view name, std::uint32_t mode, std::uint64_t rdev, std::uint32_t uid,
+        std::uint32_t gid);  ///< any type but symlink, directory included
+    virtual Result<Ref<Inode>> symlink(std::string_view name, std::string_view target,
+                                       std::uint32_t uid, std::uint32_t gid);
     virtual Result<void> link(std::string_view name, Inode& target);
     virtual Result<void> unlink(std::string_view name, Inode& target);
     virtual Result<void> rmdir(std::string_view name, Inode& target);
     /// `flags`: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2. `replaced` may be null.
-    virtual Result<void> rename(std::string_view old_name, Inode& moved, Inode& new_parent, std::string_view new_name,
-                                Inode* replaced, std::uint32_t flags);
+    virtual Result<void> rename(std::string_view old_name, Inode& moved, Inode& new_parent,
+                                std::string_view new_name, Inode* replaced, std::uint32_t flags);
     /// Entries from `offset` on (0 = start; "." and ".." are added by the VFS).
     virtual Result<void> read_directory(std::uint64_t offset, DirectorySink& sink);
 
     // -- symlinks ------------------------------------------------------------------------------
-    /// The target, cut to the buffer; EINVAL if it is no symlink. procfs "magic" links override follow().
+    /// The target, cut to the buffer; EINVAL if it is no symlink. procfs "magic" links override
+    /// follow().
     virtual Result<std::size_t> read_link(std::span<char> out);
 
     // -- regular files -------------------------------------------------------------------------
@@ -110,7 +118,8 @@ public:
     virtual Result<std::size_t> write(mem::IoBuffer& from, std::uint64_t offset);
     /// The object to map and to share pages with; ENODEV if it can't be mapped.
     virtual Result<Ref<vm::MemoryObject>> memory_object();
-    virtual Result<void> allocate(int mode, std::uint64_t offset, std::uint64_t length);  ///< fallocate; EOPNOTSUPP
+    virtual Result<void> allocate(int mode, std::uint64_t offset,
+                                  std::uint64_t length);  ///< fallocate; EOPNOTSUPP
     virtual Result<void> sync() { return {}; }
 
     /// Opens it: the File to use. Regular files and directories use the default; devices, FIFOs and
@@ -122,7 +131,8 @@ public:
 
     /// inotify, leases and the like can hang here later.
 protected:
-    Inode(FileSystem& fs, std::uint64_t number, std::uint32_t mode) : fs_(&fs), number_(number), mode_(mode) {}
+    Inode(FileSystem& fs, std::uint64_t number, std::uint32_t mode)
+        : fs_(&fs), number_(number), mode_(mode) {}
     FileSystem* fs_;
     std::uint64_t number_;
     std::atomic<std::uint32_t> mode_;

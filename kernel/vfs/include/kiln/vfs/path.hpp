@@ -36,8 +36,9 @@ public:
     Mount* mount() const { return mount_.get(); }
     Dentry* dentry() const { return dentry_.get(); }
     friend bool operator==(const Path&, const Path&);
-    /// The absolute name as seen from `root`, NUL-terminated in `out`; returns its length without NUL.
-    /// ERANGE if too small. Deleted names get " (deleted)"; unreachable ones "(unreachable)" in front.
+    /// The absolute name as seen from `root`, NUL-terminated in `out`; returns its length without
+    /// NUL. ERANGE if too small. Deleted names get " (deleted)"; unreachable ones "(unreachable)"
+    /// in front.
     Result<std::size_t> format(std::span<char> out, const Path& root) const;
 
 private:
@@ -55,38 +56,43 @@ struct Credentials {
 
 /// Where a look-up starts and how it goes.
 struct LookupContext {
-    Path root;              ///< the process's root
-    Path cwd;               ///< where relative names start (or the dirfd's path)
+    Path root;  ///< the process's root
+    Path cwd;   ///< where relative names start (or the dirfd's path)
     Credentials credentials;
     std::uint32_t umask = 022;
 };
 
 enum LookupFlags : std::uint32_t {
-    kLookupFollow = 1u << 0,          ///< follow a symlink in the last component
-    kLookupDirectory = 1u << 1,       ///< must be a directory (ENOTDIR)
-    kLookupEmptyPath = 1u << 2,       ///< "" means cwd itself (AT_EMPTY_PATH)
-    kLookupNoSymlinks = 1u << 3,      ///< openat2 RESOLVE_NO_SYMLINKS
+    kLookupFollow = 1u << 0,      ///< follow a symlink in the last component
+    kLookupDirectory = 1u << 1,   ///< must be a directory (ENOTDIR)
+    kLookupEmptyPath = 1u << 2,   ///< "" means cwd itself (AT_EMPTY_PATH)
+    kLookupNoSymlinks = 1u << 3,  ///< openat2 RESOLVE_NO_SYMLINKS
     kLookupBeneath = 1u << 4,
     kLookupInRoot = 1u << 5,
     kLookupNoXdev = 1u << 6,
     kLookupNoMagicLinks = 1u << 7,
 };
 
-// Each gives the errno of the system call it serves (ENOENT, ENOTDIR, EACCES, ELOOP, ENAMETOOLONG…),
-// in Linux's order. Names are not NUL-terminated.
+// Each gives the errno of the system call it serves (ENOENT, ENOTDIR, EACCES, ELOOP,
+// ENAMETOOLONG…), in Linux's order. Names are not NUL-terminated.
 Result<Path> lookup(const LookupContext& context, std::string_view name, std::uint32_t flags);
 /// open(2) and openat2(2): `mode` for O_CREAT (umask applied inside).
-Result<Ref<File>> open(const LookupContext& context, std::string_view name, std::uint32_t flags, std::uint32_t mode,
-                       std::uint32_t lookup_flags = 0);
-Result<void> make_directory(const LookupContext& context, std::string_view name, std::uint32_t mode);
-Result<void> make_node(const LookupContext& context, std::string_view name, std::uint32_t mode, std::uint64_t rdev);
-Result<void> make_symlink(const LookupContext& context, std::string_view target, std::string_view name);
-Result<void> make_link(const LookupContext& old_context, std::string_view old_name, const LookupContext& new_context,
-                       std::string_view new_name, std::uint32_t lookup_flags);
+Result<Ref<File>> open(const LookupContext& context, std::string_view name, std::uint32_t flags,
+                       std::uint32_t mode, std::uint32_t lookup_flags = 0);
+Result<void> make_directory(const LookupContext& context, std::string_view name,
+                            std::uint32_t mode);
+Result<void> make_node(const LookupContext& context, std::string_view name, std::uint32_t mode,
+                       std::uint64_t rdev);
+Result<void> make_symlink(const LookupContext& context, std::string_view target,
+                          std::string_view name);
+Result<void> make_link(const LookupContext& old_context, std::string_view old_name,
+                       const LookupContext& new_context, std::string_view new_name,
+                       std::uint32_t lookup_flags);
 Result<void> unlink(const LookupContext& context, std::string_view name);
 Result<void> remove_directory(const LookupContext& context, std::string_view name);
-Result<void> rename(const LookupContext& old_context, std::string_view old_name, const LookupContext& new_context,
-                    std::string_view new_name, std::uint32_t flags);
+Result<void> rename(const LookupContext& old_context, std::string_view old_name,
+                    const LookupContext& new_context, std::string_view new_name,
+                    std::uint32_t flags);
 /// access(2): `mask` R_OK 4, W_OK 2, X_OK 1.
 Result<void> check_access(const Path& path, std::uint32_t mask, const Credentials& credentials);
 /// chmod, chown, utimensat, truncate on a path: permission rules included.
@@ -97,8 +103,10 @@ Result<Attributes> attributes(const Path& path);
 // -- mounts -------------------------------------------------------------------------------------
 /// The first root (set once by init).
 Result<void> mount_root(Ref<FileSystem> fs, std::string_view source);
-/// Mounts on `where` (a directory, or a file for bind-like mounts). EBUSY when already a mount's root.
-Result<void> mount(const Path& where, Ref<FileSystem> fs, std::string_view source, std::uint32_t flags);
+/// Mounts on `where` (a directory, or a file for bind-like mounts). EBUSY when already a mount's
+/// root.
+Result<void> mount(const Path& where, Ref<FileSystem> fs, std::string_view source,
+                   std::uint32_t flags);
 Result<void> unmount(const Path& where, std::uint32_t flags);
 Path root_path();
 /// For /proc/mounts and mountinfo; stops on false.
@@ -113,6 +121,7 @@ struct MountInfo {
 void for_each_mount(bool (*visit)(const MountInfo&, void*), void* cookie);
 
 /// Writes a whole file or directory tree from kernel code (unpacking archives): creates parents.
-Result<Ref<Inode>> create_path(std::string_view absolute_name, std::uint32_t mode, std::uint64_t rdev);
+Result<Ref<Inode>> create_path(std::string_view absolute_name, std::uint32_t mode,
+                               std::uint64_t rdev);
 
 }  // namespace kiln::vfs

@@ -21,17 +21,18 @@ enum class Sharing : std::uint8_t { kPrivate, kShared };
 enum class Placement : std::uint8_t { kHint, kFixedReplace, kFixedNoReplace };
 
 struct MapRequest {
-    VirtAddr address;              ///< hint or fixed
-    std::uint64_t length;          ///< bytes, rounded up to pages
+    VirtAddr address;      ///< hint or fixed
+    std::uint64_t length;  ///< bytes, rounded up to pages
     std::uint32_t prot = kProtNone;
-    std::uint32_t max_prot = kProtRead | kProtWrite | kProtExec;  ///< mprotect may go so far (EACCES)
+    std::uint32_t max_prot =
+        kProtRead | kProtWrite | kProtExec;  ///< mprotect may go so far (EACCES)
     Sharing sharing = Sharing::kPrivate;
     Placement placement = Placement::kHint;
-    Ref<MemoryObject> object;      ///< null: anonymous private memory
-    std::uint64_t offset = 0;      ///< into the object, page-aligned
-    bool populate = false;         ///< fault all pages in now (MAP_POPULATE, MAP_LOCKED)
-    bool stack = false;            ///< grows down on faults below it, down to the stack limit (MAP_GROWSDOWN)
-    const char* label = nullptr;   ///< static text for /proc/PID/maps, as "[stack]"
+    Ref<MemoryObject> object;  ///< null: anonymous private memory
+    std::uint64_t offset = 0;  ///< into the object, page-aligned
+    bool populate = false;     ///< fault all pages in now (MAP_POPULATE, MAP_LOCKED)
+    bool stack = false;  ///< grows down on faults below it, down to the stack limit (MAP_GROWSDOWN)
+    const char* label = nullptr;  ///< static text for /proc/PID/maps, as "[stack]"
 };
 
 /// A view of one VMA, for /proc/PID/maps, mincore, msync.
@@ -47,8 +48,8 @@ struct MappingInfo {
 
 /// What a fault that can't be served means to the program.
 struct FaultFailure {
-    std::uint8_t signal;     ///< SIGSEGV, SIGBUS; SIGKILL: out of memory
-    std::int32_t si_code;    ///< SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR
+    std::uint8_t signal;   ///< SIGSEGV, SIGBUS; SIGKILL: out of memory
+    std::int32_t si_code;  ///< SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR
 };
 
 class AddressSpace : public RefCounted<AddressSpace> {

@@ -23,15 +23,15 @@ public:
     virtual ~MemoryObject() = default;
 
     /// The page at byte offset index * 4096. For kWrite it is made (allocated, marked dirty); for
-    /// kRead an object may answer with a shared zero page. May sleep. EFAULT-like failures: ENOMEM; EIO;
-    /// ENXIO beyond the end (SIGBUS).
+    /// kRead an object may answer with a shared zero page. May sleep. EFAULT-like failures: ENOMEM;
+    /// EIO; ENXIO beyond the end (SIGBUS).
     virtual Result<ObjectPage> get_page(std::uint64_t index, hal::Access access) = 0;
 
     /// Bytes; pages wholly beyond fault with SIGBUS.
     virtual std::uint64_t size() const = 0;
 
-    /// If the object is one contiguous run of physical memory (root image): its first byte's address, so that
-    /// fault-around and large mappings need no further calls.
+    /// If the object is one contiguous run of physical memory (root image): its first byte's
+    /// address, so that fault-around and large mappings need no further calls.
     virtual bool contiguous(PhysAddr* base) const {
         (void)base;
         return false;

@@ -1,0 +1,126 @@
+#!/usr/bin/python3
+"""Rules about what may be included where, which the compiler alone does not see.
+
+usage: check_includes.py [LIBRARIES_JSON]     (default: build/host/libraries.json, written by CMake)
+
+ undeclared-include     <kiln/…> is a header of the library itself or of one it names in DEPS or OPTIONAL_DEPS
+                        (in tests also TEST_DEPS); headers that come along transitively are not enough
+ relative-include       "…" includes stay within the library's own folder, without ..
+ freestanding-headers   kernel code includes only the allocation-free part of the C++ library
+ tools-see-abi          tools/ and apps' hosted parts include headers of abi/ only
+ cpu-code               assembler and CPU #ifdefs only in arch/ and plat/ (or a library's src/arch/<cpu>/)
+ file-length            a source file stays below 800 lines
+"""
+import json
+import os
+import re
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
+CPU_CODE = re.compile(r"\b(?:asm|__asm__)\b(?:\s+(?:volatile|goto))*\s*[({]|__(?:x86_64|aarch64)__|<(?:immintrin|cpuid|x86intrin)\.h>")
+# An empty asm with a memory clobber is a compiler barrier and names no CPU's instruction.
+COMPILER_BARRIER = re.compile(r'asm\s+volatile\s*\(\s*""')
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
+MAX_LINES = 800
+FREESTANDING = set("""
+algorithm array atomic bit climits compare concepts coroutine cstdarg cstddef cstdint cstdlib cstring initializer_list
+iterator limits new numeric optional ratio source_location span string_view tuple type_traits utility variant version
+stddef.h stdint.h stdarg.h limits.h stdbool.h
+""".split())
+# In kernel code on the host the C library stands in for the machine; only files that are host-only may use it.
+SUFFIXES = (".cpp", ".hpp", ".h", ".S")
+
+
+def files_below(folder, skip=()):
+    for path, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if os.path.join(path, f) not in skip)
+        for name in sorted(names):
+            if name.endswith(SUFFIXES):
+                yield os.path.join(path, name)
+
+
+class Checker:
+    def __init__(self, libraries):
+        self.libraries = {lib["name"]: lib for lib in libraries}
+        self.problems = []
+        self.owners = {}
+        for lib in libraries:
+            base = os.path.join(lib["dir"], "include")
+            for header in files_below(base):
+                self.owners.setdefault(os.path.relpath(header, base), set()).add(lib["name"])
+
+    def problem(self, path, line, rule, text):
+        self.problems.append("%s:%d: %s: %s" % (os.path.relpath(path, ROOT), line, rule, text))
+
+    def check_library(self, lib):
+        nested = {other["dir"] for other in self.libraries.values() if other["dir"] != lib["dir"]}
+        host_only = set(lib["host_only"])
+        seen = {lib["name"], *lib["deps"], *lib["optional_deps"]}
+        for path in files_below(lib["dir"], nested):
+            test = path.endswith(("_test.cpp", "_fuzz.cpp")) or path in host_only or "/tests/" in path
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            self.check_file(path, text, lib, seen | set(lib["test_deps"]) if test else seen, test)
+
+    def check_file(self, path, text, lib, seen, test):
+        for match in INCLUDE.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            kind, name = match.groups()
+            if kind == '"':
+                if ".." in name.split("/"):
+                    self.problem(path, line, "relative-include", '"%s" leaves the folder' % name)
+            elif name.startswith("kiln/"):
+                self.check_kiln_include(path, line, name, lib, seen)
+            elif not test and not name.startswith("config/") and name not in FREESTANDING:
+                self.problem(path, line, "freestanding-headers",
+                             "<%s> is not among the headers that kernel code may use" % name)
+        in_arch = re.search(r"/kernel/(arch|plat)/|/src/arch/", path)
+        if not in_arch and not test and not path.endswith(".S") and "/abi/" not in path:
+            code = COMMENT.sub(lambda m: "\n" * m.group().count("\n"), text)
+            for match in CPU_CODE.finditer(code):
+                if not COMPILER_BARRIER.match(code, match.start()):
+                    self.problem(path, code.count("\n", 0, match.start()) + 1, "cpu-code",
+                                 "`%s` outside arch/ and plat/: put it behind hal/" % match.group().strip())
+        self.check_length(path, text)
+
+    def check_kiln_include(self, path, line, name, lib, seen):
+        owners = self.owners.get(name)
+        if not owners:
+            self.problem(path, line, "undeclared-include", "no library has a header %s" % name)
+        elif not owners & seen and not (name.startswith("kiln/arch/") and lib["arch_includes"]):
+            self.problem(path, line, "undeclared-include",
+                         "<%s> belongs to %s, which library %s does not name in its DEPS"
+                         % (name, " or ".join(sorted(owners)), lib["name"]))
+
+    def check_length(self, path, text):
+        lines = text.count("\n")
+        if lines > MAX_LINES:
+            self.problem(path, lines, "file-length", "%d lines; above %d it is asking to be two" %
+                         (lines, MAX_LINES))
+
+    def check_tools(self):
+        for path in files_below(os.path.join(ROOT, "tools")):
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            for match in INCLUDE.finditer(text):
+                owners = self.owners.get(match.group(2), set())
+                if owners and "abi" not in owners:
+                    self.problem(path, text.count("\n", 0, match.start()) + 1, "tools-see-abi",
+                                 "<%s> belongs to the kernel library %s" % (match.group(2), min(owners)))
+            self.check_length(path, text)
+
+
+def main():
+    path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "build/host/libraries.json")
+    with open(path, encoding="utf-8") as file:
+        checker = Checker(json.load(file))
+    for lib in checker.libraries.values():
+        checker.check_library(lib)
+    checker.check_tools()
+    print("\n".join(checker.problems), end="\n" if checker.problems else "")
+    sys.exit(1 if checker.problems else 0)
+
+
+if __name__ == "__main__":
+    main()
