@@ -48,7 +48,7 @@ docs: host ## generate docs/syscalls/
 	@scripts/docs.sh
 
 size: kernel ## bytes per library of CONFIG
-	@$(PYTHON) scripts/size.py build/kernel/$(CONFIG)/kiln.map
+	@$(PYTHON) scripts/size.py build/kernel/$(CONFIG)/kiln.elf.dbg.map
 
 kernel: kernel-$(CONFIG) ## build the kernel of CONFIG (default: default) into build/kernel/CONFIG
 

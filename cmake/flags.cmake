@@ -27,7 +27,7 @@ if(KILN_TARGET STREQUAL "guest")
   endif()
   set(KILN_KERNEL_LINK_FLAGS
     ${KILN_ARCH_LINK_FLAGS} -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096
-    -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,--fatal-warnings -Wl,--orphan-handling=error)
+    -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,--fatal-warnings)
 else()
   set(KILN_ARCH_INCLUDE ${CMAKE_SOURCE_DIR}/kernel/arch/host/include)
   set(KILN_SANITIZE -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all)

@@ -377,8 +377,29 @@ endfunction()
 
 # ---- guest ------------------------------------------------------------------------------------------------------
 
+# Links all libraries of the configuration and `sources` into <build>/<output>.
+function(kiln_link_image target output)
+  get_property(libraries GLOBAL PROPERTY KILN_LIBRARIES)
+  add_executable(${target} ${ARGN})
+  kiln_kernel_options(${target})
+  foreach(library IN LISTS libraries)
+    target_link_libraries(${target} PRIVATE kiln_${library}_api)
+    if(TARGET kiln_${library})
+      target_sources(${target} PRIVATE $<TARGET_OBJECTS:kiln_${library}>)
+    endif()
+  endforeach()
+  target_link_options(${target} PRIVATE
+    ${KILN_KERNEL_LINK_FLAGS} -Wl,-T,${KILN_LINKER_SCRIPT} -Wl,-Map=${CMAKE_BINARY_DIR}/${output}.map)
+  set_target_properties(${target} PROPERTIES
+    OUTPUT_NAME ${output}
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}
+    LINKER_LANGUAGE CXX
+    LINK_DEPENDS ${KILN_LINKER_SCRIPT})
+endfunction()
+
 # kiln_image(NAME hello SRCS main.cpp [CONFIGS tiny …]): links all libraries of the configuration, and SRCS with them,
 # into <build>/<name>.elf.dbg (with symbols) and <name>.elf. With CONFIGS, only in the named configurations.
+# With CONFIG_KALLSYMS it is linked twice: the first link tells where the functions are, the second has that table.
 function(kiln_image)
   if(NOT KILN_TARGET STREQUAL "guest")
     return()
@@ -391,26 +412,25 @@ function(kiln_image)
     message(STATUS "no image ${A_NAME}: ${KILN_LINKER_SCRIPT} does not exist yet")
     return()
   endif()
-  get_property(libraries GLOBAL PROPERTY KILN_LIBRARIES)
   kiln_find_sources(sources ${A_NAME} ${A_SRCS})
-  set(target ${A_NAME}_image)
-  add_executable(${target} ${sources})
-  kiln_kernel_options(${target})
-  foreach(library IN LISTS libraries)
-    target_link_libraries(${target} PRIVATE kiln_${library}_api)
-    if(TARGET kiln_${library})
-      target_sources(${target} PRIVATE $<TARGET_OBJECTS:kiln_${library}>)
-    endif()
-  endforeach()
-  set(map ${CMAKE_BINARY_DIR}/${A_NAME}.map)
-  target_link_options(${target} PRIVATE ${KILN_KERNEL_LINK_FLAGS} -Wl,-T,${KILN_LINKER_SCRIPT} -Wl,-Map=${map})
-  set_target_properties(${target} PROPERTIES
-    OUTPUT_NAME ${A_NAME}.elf.dbg
-    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}
-    LINKER_LANGUAGE CXX
-    LINK_DEPENDS ${KILN_LINKER_SCRIPT})
-  add_custom_command(TARGET ${target} POST_BUILD
-    COMMAND ${CMAKE_OBJCOPY} --strip-all ${A_NAME}.elf.dbg ${A_NAME}.elf
-    BYPRODUCTS ${CMAKE_BINARY_DIR}/${A_NAME}.elf
-    WORKING_DIRECTORY ${CMAKE_BINARY_DIR} VERBATIM)
+  set(elf ${CMAKE_BINARY_DIR}/${A_NAME}.elf)
+  set(compare "")
+  if(CONFIG_KALLSYMS)
+    set(table ${CMAKE_BINARY_DIR}/kallsyms/${A_NAME})
+    set(script ${CMAKE_SOURCE_DIR}/scripts/kallsyms.py)
+    kiln_link_image(${A_NAME}_without_symbols kallsyms/${A_NAME}.elf ${sources})
+    add_custom_command(OUTPUT ${table}.S ${table}.bin ${table}.nm
+      COMMAND ${CMAKE_NM} -n ${table}.elf > ${table}.nm
+      COMMAND ${KILN_PYTHON} ${script} table ${table}.nm ${table}.bin ${table}.S
+      DEPENDS ${A_NAME}_without_symbols ${script} VERBATIM)
+    list(APPEND sources ${table}.S)
+    set(compare
+      COMMAND ${CMAKE_NM} -n ${elf}.dbg > ${table}.final.nm
+      COMMAND ${KILN_PYTHON} ${script} compare ${table}.nm ${table}.final.nm)
+  endif()
+  kiln_link_image(${A_NAME}_image ${A_NAME}.elf.dbg ${sources})
+  add_custom_command(TARGET ${A_NAME}_image POST_BUILD
+    ${compare}
+    COMMAND ${CMAKE_OBJCOPY} --strip-all ${elf}.dbg ${elf}
+    BYPRODUCTS ${elf} VERBATIM)
 endfunction()

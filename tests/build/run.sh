@@ -162,5 +162,45 @@ ninja -C build > log 2>&1
 [ -f build/include/config/new_one.hpp ] && [ -z "$(find build -name '*.o' -newer before)" ]
 report $? "a new Kconfig file is picked up and rebuilds nothing" log
 
+# ---- images
+new_tree
+cp -r "$root/abi" "$root/kernel/base" "$root/kernel/kallsyms" . && mv base kallsyms kernel/
+mkdir -p kernel/arch/x86_64/src kernel/trace/src
+cat > kernel/arch/x86_64/kernel.ld <<'END'
+ENTRY(_start)
+SECTIONS {
+  . = 0xffffffff80100000;
+  .text : { *(.text .text.*) }
+  .rodata : { *(.rodata .rodata.*) __start_reg = .; KEEP(*(.reg)) __stop_reg = .; }
+  .data : { *(.data .data.*) }
+  .bss : { *(.bss .bss.* COMMON) }
+  /DISCARD/ : { *(.comment) *(.note.*) }
+}
+END
+cat > kernel/trace/src/trace.cpp <<'END'
+#include <kiln/base/panic.hpp>
+#include <kiln/kallsyms/kallsyms.hpp>
+[[gnu::section(".reg"), gnu::used]] constinit const int registered_and_never_named = 42;
+void unreferenced() {}
+extern "C" void _start() {
+    char name[32];
+    while (kiln::kallsyms::find(reinterpret_cast<unsigned long>(&_start), name)) {}
+}
+extern "C" int memcmp(const void*, const void*, unsigned long) { return 0; }
+extern "C" void* memcpy(void* to, const void*, unsigned long) { return to; }
+[[noreturn]] void kiln::panic(std::string_view) { for (;;) {} }
+END
+echo 'kiln_library(NAME trace LAYER 3 DEPS base kallsyms SRCS trace.cpp)' > kernel/trace/CMakeLists.txt
+echo 'kiln_image(NAME kiln)' > apps/CMakeLists.txt
+configure && ninja -C build > log 2>&1 && nm build/kiln.elf.dbg > symbols &&
+    grep -q kiln_kallsyms_table symbols && grep -q registered_and_never_named symbols && ! grep -q unreferenced symbols &&
+    ! nm build/kiln.elf 2> /dev/null | grep -q . && [ "$(stat -c %s build/kiln.elf)" -lt "$(stat -c %s build/kiln.elf.dbg)" ]
+report $? "an image keeps what is registered, drops what is not reached, and has a symbol table" log
+scripts/size.py build/kiln.elf.dbg.map > log 2>&1 && grep -qE '^trace +[1-9]' log
+report $? "the size report has a row per library" log
+sed -i 's/\.text : { .* }/.rodata0 : { *(.rodata.kallsyms) }\n  &/' kernel/arch/x86_64/kernel.ld
+! ninja -C build > log 2>&1 && grep -q 'functions moved when the table was added' log
+report $? "a linker script that makes the symbol table wrong is an error" log
+
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

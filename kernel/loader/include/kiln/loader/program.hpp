@@ -22,6 +22,7 @@ struct ProgramArguments {
 /// empty, and builds its stack. Returns the registers it starts with. Errors are execve(2)'s: ENOENT
 /// (also: interpreter missing), EACCES, ENOEXEC, ELIBBAD, EINVAL, ENOMEM, E2BIG, ELOOP, EISDIR, EIO. `*reason` gets a static
 /// sentence for the log and the end record.
-Result<hal::TrapFrame> load_program(posix::Process& process, const ProgramArguments& arguments, const char** reason);
+Result<hal::TrapFrame> load_program(posix::Process& process, const ProgramArguments& arguments,
+                                    const char** reason);
 
 }  // namespace kiln::loader

@@ -51,13 +51,13 @@ public:
 
     // What the loader records for /proc and getauxval (exec replaces it).
     struct Image {
-        vfs::Path executable;                 ///< /proc/self/exe
-        VirtAddr arg_begin, arg_end;          ///< /proc/self/cmdline
+        vfs::Path executable;         ///< /proc/self/exe
+        VirtAddr arg_begin, arg_end;  ///< /proc/self/cmdline
         VirtAddr env_begin, env_end;
         VirtAddr auxv_begin, auxv_end;
         VirtAddr code_begin, code_end, data_begin, data_end, stack_begin, brk_begin;
-        VirtAddr vdso;                        ///< 0: none
-        VirtAddr vdso_sigreturn;              ///< signal return trampoline, 0: application supplies SA_RESTORER
+        VirtAddr vdso;            ///< 0: none
+        VirtAddr vdso_sigreturn;  ///< signal return trampoline, 0: application supplies SA_RESTORER
     };
     Image& image() { return image_; }
 
@@ -92,8 +92,8 @@ public:
     Process& process() { return *process_; }
     sched::Thread& thread() { return *thread_; }
 
-    std::uintptr_t clear_child_tid = 0;    ///< set_tid_address(2), CLONE_CHILD_CLEARTID
-    std::uintptr_t robust_list = 0;        ///< set_robust_list(2)
+    std::uintptr_t clear_child_tid = 0;  ///< set_tid_address(2), CLONE_CHILD_CLEARTID
+    std::uintptr_t robust_list = 0;      ///< set_robust_list(2)
     TaskSignals signals;
     /// What restart_syscall(2) continues; null: EINTR.
     std::int64_t (*restart)(Task&) = nullptr;
