@@ -92,11 +92,11 @@ struct Statx {
 static_assert(sizeof(Statx) == 256);
 static_assert(offsetof(Statx, stx_rdev_major) == 128);
 
-inline constexpr std::uint32_t STATX_BASIC_STATS = 0x7ff;
-inline constexpr std::uint32_t STATX_BTIME = 0x800;
-inline constexpr std::uint32_t STATX_MNT_ID = 0x1000;
-inline constexpr std::uint64_t STATX_ATTR_MOUNT_ROOT = 0x2000;
-inline constexpr std::uint32_t STATX_RESERVED = 0x80000000;
+inline constexpr std::uint32_t kSTATX_BASIC_STATS = 0x7ff;
+inline constexpr std::uint32_t kSTATX_BTIME = 0x800;
+inline constexpr std::uint32_t kSTATX_MNT_ID = 0x1000;
+inline constexpr std::uint64_t kSTATX_ATTR_MOUNT_ROOT = 0x2000;
+inline constexpr std::uint32_t kSTATX_RESERVED = 0x80000000;
 
 struct Statfs {
     std::int64_t f_type;
@@ -127,11 +127,11 @@ constexpr std::uint32_t device_minor(std::uint64_t device) {
 }
 
 // Magic numbers of file systems (include/uapi/linux/magic.h).
-inline constexpr std::uint64_t RAMFS_MAGIC = 0x858458f6;
-inline constexpr std::uint64_t TMPFS_MAGIC = 0x01021994;
-inline constexpr std::uint64_t EROFS_SUPER_MAGIC_V1 = 0xE0F5E1E2;
-inline constexpr std::uint64_t OVERLAYFS_SUPER_MAGIC = 0x794c7630;
-inline constexpr std::uint64_t PROC_SUPER_MAGIC = 0x9fa0;
-inline constexpr std::uint64_t SYSFS_MAGIC = 0x62656572;
+inline constexpr std::uint64_t kRAMFS_MAGIC = 0x858458f6;
+inline constexpr std::uint64_t kTMPFS_MAGIC = 0x01021994;
+inline constexpr std::uint64_t kEROFS_SUPER_MAGIC_V1 = 0xE0F5E1E2;
+inline constexpr std::uint64_t kOVERLAYFS_SUPER_MAGIC = 0x794c7630;
+inline constexpr std::uint64_t kPROC_SUPER_MAGIC = 0x9fa0;
+inline constexpr std::uint64_t kSYSFS_MAGIC = 0x62656572;
 
 }  // namespace kiln::abi

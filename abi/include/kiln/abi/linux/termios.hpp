@@ -27,32 +27,32 @@ struct WinSize {
 static_assert(sizeof(WinSize) == 8);
 
 // Indices of c_cc.
-inline constexpr int VINTR = 0, VQUIT = 1, VERASE = 2, VKILL = 3, VEOF = 4, VTIME = 5, VMIN = 6;
-inline constexpr int VSWTC = 7, VSTART = 8, VSTOP = 9, VSUSP = 10, VEOL = 11, VREPRINT = 12;
-inline constexpr int VDISCARD = 13, VWERASE = 14, VLNEXT = 15, VEOL2 = 16;
+inline constexpr int kVINTR = 0, kVQUIT = 1, kVERASE = 2, kVKILL = 3, kVEOF = 4, kVTIME = 5, kVMIN = 6;
+inline constexpr int kVSWTC = 7, kVSTART = 8, kVSTOP = 9, kVSUSP = 10, kVEOL = 11, kVREPRINT = 12;
+inline constexpr int kVDISCARD = 13, kVWERASE = 14, kVLNEXT = 15, kVEOL2 = 16;
 
 // c_iflag
-inline constexpr std::uint32_t IGNBRK = 01, BRKINT = 02, IGNPAR = 04, PARMRK = 010, INPCK = 020;
-inline constexpr std::uint32_t ISTRIP = 040, INLCR = 0100, IGNCR = 0200, ICRNL = 0400;
-inline constexpr std::uint32_t IXON = 02000, IXANY = 04000, IXOFF = 010000, IMAXBEL = 020000;
-inline constexpr std::uint32_t IUTF8 = 040000;
+inline constexpr std::uint32_t kIGNBRK = 01, kBRKINT = 02, kIGNPAR = 04, kPARMRK = 010, kINPCK = 020;
+inline constexpr std::uint32_t kISTRIP = 040, kINLCR = 0100, kIGNCR = 0200, kICRNL = 0400;
+inline constexpr std::uint32_t kIXON = 02000, kIXANY = 04000, kIXOFF = 010000, kIMAXBEL = 020000;
+inline constexpr std::uint32_t kIUTF8 = 040000;
 // c_oflag
-inline constexpr std::uint32_t OPOST = 01, OLCUC = 02, ONLCR = 04, OCRNL = 010, ONOCR = 020;
-inline constexpr std::uint32_t ONLRET = 040;
+inline constexpr std::uint32_t kOPOST = 01, kOLCUC = 02, kONLCR = 04, kOCRNL = 010, kONOCR = 020;
+inline constexpr std::uint32_t kONLRET = 040;
 // c_cflag
-inline constexpr std::uint32_t B38400 = 017, B115200 = 010002, CS8 = 060, CREAD = 0200;
-inline constexpr std::uint32_t HUPCL = 02000, CLOCAL = 04000;
+inline constexpr std::uint32_t kB38400 = 017, kB115200 = 010002, kCS8 = 060, kCREAD = 0200;
+inline constexpr std::uint32_t kHUPCL = 02000, kCLOCAL = 04000;
 // c_lflag
-inline constexpr std::uint32_t ISIG = 01, ICANON = 02, ECHO = 010, ECHOE = 020, ECHOK = 040;
-inline constexpr std::uint32_t ECHONL = 0100, NOFLSH = 0200, TOSTOP = 0400, ECHOCTL = 01000;
-inline constexpr std::uint32_t ECHOKE = 04000, IEXTEN = 0100000;
+inline constexpr std::uint32_t kISIG = 01, kICANON = 02, kECHO = 010, kECHOE = 020, kECHOK = 040;
+inline constexpr std::uint32_t kECHONL = 0100, kNOFLSH = 0200, kTOSTOP = 0400, kECHOCTL = 01000;
+inline constexpr std::uint32_t kECHOKE = 04000, kIEXTEN = 0100000;
 
-inline constexpr std::uint32_t TCGETS = 0x5401, TCSETS = 0x5402, TCSETSW = 0x5403;
-inline constexpr std::uint32_t TCSETSF = 0x5404, TCSBRK = 0x5409, TCXONC = 0x540A;
-inline constexpr std::uint32_t TCFLSH = 0x540B, TIOCSCTTY = 0x540E, TIOCGPGRP = 0x540F;
-inline constexpr std::uint32_t TIOCSPGRP = 0x5410, TIOCOUTQ = 0x5411, TIOCGWINSZ = 0x5413;
-inline constexpr std::uint32_t TIOCSWINSZ = 0x5414, FIONREAD = 0x541B, FIONBIO = 0x5421;
-inline constexpr std::uint32_t TIOCNOTTY = 0x5422, TIOCGSID = 0x5429, FIONCLEX = 0x5450;
-inline constexpr std::uint32_t FIOCLEX = 0x5451, FIOASYNC = 0x5452, FIOQSIZE = 0x5460;
+inline constexpr std::uint32_t kTCGETS = 0x5401, kTCSETS = 0x5402, kTCSETSW = 0x5403;
+inline constexpr std::uint32_t kTCSETSF = 0x5404, kTCSBRK = 0x5409, kTCXONC = 0x540A;
+inline constexpr std::uint32_t kTCFLSH = 0x540B, kTIOCSCTTY = 0x540E, kTIOCGPGRP = 0x540F;
+inline constexpr std::uint32_t kTIOCSPGRP = 0x5410, kTIOCOUTQ = 0x5411, kTIOCGWINSZ = 0x5413;
+inline constexpr std::uint32_t kTIOCSWINSZ = 0x5414, kFIONREAD = 0x541B, kFIONBIO = 0x5421;
+inline constexpr std::uint32_t kTIOCNOTTY = 0x5422, kTIOCGSID = 0x5429, kFIONCLEX = 0x5450;
+inline constexpr std::uint32_t kFIOCLEX = 0x5451, kFIOASYNC = 0x5452, kFIOQSIZE = 0x5460;
 
 }  // namespace kiln::abi
