@@ -12,6 +12,7 @@
 #include <kiln/base/ref.hpp>
 #include <kiln/base/result.hpp>
 #include <kiln/hal/trap.hpp>
+#include <kiln/posix/credentials.hpp>
 #include <kiln/posix/fd_table.hpp>
 #include <kiln/posix/signal.hpp>
 #include <kiln/sched/thread.hpp>
@@ -28,26 +29,91 @@ struct ResourceLimit {
     std::uint64_t hard;
 };
 inline constexpr std::size_t kResourceLimits = 16;
+inline constexpr std::uint64_t kUnlimited = UINT64_MAX;
+inline constexpr unsigned kLimitCpu = 0;
+inline constexpr unsigned kLimitFileSize = 1;
+inline constexpr unsigned kLimitData = 2;
+inline constexpr unsigned kLimitStack = 3;
+inline constexpr unsigned kLimitCore = 4;
+inline constexpr unsigned kLimitTasks = 6;
+inline constexpr unsigned kLimitFiles = 7;
+inline constexpr unsigned kLimitLockedMemory = 8;
+inline constexpr unsigned kLimitAddressSpace = 9;
+inline constexpr unsigned kLimitPendingSignals = 11;
 
-class Task;
+class Process;
+class ProcessTimers;
+
+/// A thread of an application: Linux's task. Owned by its process's task list and its sched::Thread.
+class Task : public RefCounted<Task> {
+public:
+    static Task& current() { return *static_cast<Task*>(sched::Thread::current().task); }
+    /// Null in kernel threads.
+    static Task* current_or_null() { return static_cast<Task*>(sched::Thread::current().task); }
+
+    ~Task();
+    Pid tid() const { return tid_; }
+    Process& process() { return *process_; }
+    sched::Thread& thread() { return *thread_; }
+
+    /// Ends the running task (exit(2)): clears and wakes `clear_child_tid`, leaves the process. If it
+    /// is the last, the process ends with `wait_status`, unless that was decided before.
+    [[noreturn]] static void exit_current(int wait_status);
+
+    std::uintptr_t clear_child_tid = 0;  ///< set_tid_address(2), CLONE_CHILD_CLEARTID
+    std::uintptr_t robust_list = 0;      ///< set_robust_list(2)
+    TaskSignals signals;
+    /// What restart_syscall(2) continues; null: EINTR.
+    std::int64_t (*restart)(Task&) = nullptr;
+    std::uint64_t restart_data[4] = {};
+
+    // prctl(2), sched(2), rseq(2) state that only the task itself touches.
+    int parent_death_signal = 0;
+    std::uint64_t timer_slack_ns = 50'000;
+    std::uintptr_t rseq_area = 0;  ///< 0: not registered
+    std::uint32_t rseq_length = 0;
+    std::uint32_t rseq_signature = 0;
+
+    ListNode process_node;  ///< guarded by the process's task list lock
+
+private:
+    friend class Process;
+    Task() = default;
+    static void run(void* task);
+    Pid tid_ = 0;
+    Ref<Process> process_;
+    Ref<sched::Thread> thread_;
+    hal::TrapFrame start_frame_;  ///< what it enters the application with
+};
 
 class Process : public RefCounted<Process> {
 public:
     /// A process without tasks: empty address space, fd table, default limits, root and cwd "/". The
-    /// loader fills it, then start_main_task() runs it.
+    /// loader fills it, then start_main_task() runs it. ENOMEM.
     static Result<Ref<Process>> create();
     ~Process();
 
     Pid pid() const { return pid_; }
+    Pid parent_pid() const { return 0; }
     vm::AddressSpace& address_space() { return *address_space_; }
     FdTable& files() { return *files_; }
     SignalState& signals() { return signals_; }
     ResourceLimit limit(unsigned resource) const;
+    /// EINVAL (soft > hard), EPERM (raising the hard limit without CAP_SYS_RESOURCE, or NOFILE above
+    /// the system's).
     Result<void> set_limit(unsigned resource, ResourceLimit limit);
 
+    // -- names and credentials -----------------------------------------------------------------
     /// Root, cwd, umask, credentials as the VFS wants them. A copy: no locks held afterwards.
     vfs::LookupContext lookup_context();
+    vfs::Path cwd();
+    vfs::Path root();
     void set_cwd(vfs::Path path);
+    void set_root(vfs::Path path);
+    std::uint32_t file_mode_mask() const { return umask_.load(std::memory_order_relaxed); }
+    std::uint32_t exchange_umask(std::uint32_t mask) { return umask_.exchange(mask); }
+    Credentials credentials();
+    void set_credentials(const Credentials& credentials);
 
     // What the loader records for /proc and getauxval (exec replaces it).
     struct Image {
@@ -61,54 +127,136 @@ public:
     };
     Image& image() { return image_; }
 
+    // -- tasks -----------------------------------------------------------------------------------
     /// Creates the first task and makes it runnable; it enters the application at `frame`.
     Result<void> start_main_task(const hal::TrapFrame& frame, std::string_view name);
+    /// What clone(2) with CLONE_VM|CLONE_THREAD is asked for. Addresses are the application's, 0: no.
+    struct ThreadArguments {
+        hal::TrapFrame frame;  ///< what the new task starts with
+        bool set_tls;
+        std::uintptr_t tls;
+        std::uintptr_t parent_tid;       ///< CLONE_PARENT_SETTID: gets the tid
+        std::uintptr_t child_tid;        ///< CLONE_CHILD_SETTID
+        std::uintptr_t clear_child_tid;  ///< CLONE_CHILD_CLEARTID
+    };
+    /// A new task of the running task's process, with its mask, name and FPU state. EAGAIN, ENOMEM.
+    Result<Pid> start_thread(const ThreadArguments& arguments);
+    /// The task with this tid, null if there is none.
+    Ref<Task> find_task(Pid tid);
+    /// Any task, the main one if it is alive; null when all have gone.
+    Ref<Task> first_task();
+    std::uint32_t task_count() const { return task_count_.load(std::memory_order_acquire); }
+    /// Calls `visit` for each task with the list locked (interrupts off, must not sleep); stops on
+    /// false.
+    void for_each_task(bool (*visit)(Task&, void*), void* cookie);
 
     /// exit_group(2) by `status` as wait(2) encodes it (exit code << 8 | signal). The last task to
     /// leave calls the exit hook. Does not return if called by a task of this process.
     void terminate(int wait_status);
     bool is_terminating() const { return terminating_.load(std::memory_order_acquire); }
 
+    /// execve(2): ends all other tasks; the running one gets the main task's tid. EAGAIN when the
+    /// process is ending, or another task does the same.
+    Result<void> end_other_tasks();
+    /// Puts another address space in place (its tasks: the running one only), gives the old one back.
+    Ref<vm::AddressSpace> exchange_address_space(Ref<vm::AddressSpace> space);
+
+    // -- groups, accounting, timers ---------------------------------------------------------------
+    Pid process_group() const { return process_group_.load(std::memory_order_relaxed); }
+    Pid session() const { return session_.load(std::memory_order_relaxed); }
+    void set_process_group(Pid id) { process_group_.store(id); }
+    void start_session() {
+        session_.store(pid_);
+        process_group_.store(pid_);
+    }
+    /// CPU time of all tasks, the ended ones included. User and system time are not told apart: all
+    /// counts as user time.
+    std::uint64_t cpu_time_ns();
+    std::uint64_t start_time_ns() const { return start_time_ns_; }
+    void context_switches(std::uint64_t* voluntary, std::uint64_t* involuntary);
+    /// itimers and POSIX timers.
+    ProcessTimers& timers() { return *timers_; }
+
+    // prctl(2) state.
+    std::atomic<std::uint32_t> dumpable{1};
+    std::atomic<bool> no_new_privileges{false};
+    std::atomic<bool> child_subreaper{false};
+    std::atomic<std::uint32_t> personality{0};
+    /// membarrier(2): MEMBARRIER_STATE bits registered.
+    std::atomic<std::uint32_t> membarrier_registered{0};
+
 private:
     Process() = default;
     friend class Task;
+    friend class RefCounted<Process>;
+    Result<Ref<Task>> new_task(const hal::TrapFrame& frame, std::string_view name);
+    Result<void> add_task(Task& task);
+    /// Called by the task itself; true: it was the last.
+    bool remove_task(Task& task);
+    void apply_limits_to_memory();
+
     Pid pid_ = 1;
     Ref<vm::AddressSpace> address_space_;
     Ref<FdTable> files_;
     SignalState signals_;
     Image image_;
     std::atomic<bool> terminating_{false};
-    // further members: posix's business
-};
 
-/// A thread of an application: Linux's task. Owned by its process's task list and its sched::Thread.
-class Task : public RefCounted<Task> {
-public:
-    static Task& current() { return *static_cast<Task*>(sched::Thread::current().task); }
-    /// Null in kernel threads.
-    static Task* current_or_null() { return static_cast<Task*>(sched::Thread::current().task); }
+    mutable sync::SpinLock lock_{sync::LockRank::kTaskTable};  ///< names, credentials, limits
+    vfs::Path root_;
+    vfs::Path cwd_;
+    Credentials credentials_;
+    ResourceLimit limits_[kResourceLimits];
+    std::atomic<std::uint32_t> umask_{022};
 
-    Pid tid() const { return tid_; }
-    Process& process() { return *process_; }
-    sched::Thread& thread() { return *thread_; }
-
-    std::uintptr_t clear_child_tid = 0;  ///< set_tid_address(2), CLONE_CHILD_CLEARTID
-    std::uintptr_t robust_list = 0;      ///< set_robust_list(2)
-    TaskSignals signals;
-    /// What restart_syscall(2) continues; null: EINTR.
-    std::int64_t (*restart)(Task&) = nullptr;
-    std::uint64_t restart_data[4] = {};
-
-private:
-    friend class Process;
-    Pid tid_ = 0;
-    Ref<Process> process_;
-    Ref<sched::Thread> thread_;
-    ListNode process_node_;
+    sync::SpinLock tasks_lock_{sync::LockRank::kTaskTable};  ///< with interrupts off
+    List<Task, &Task::process_node> tasks_;
+    std::atomic<std::uint32_t> task_count_{0};
+    sched::WaitQueue task_left_;
+    std::atomic<Task*> survivor_{nullptr};  ///< the task that execs
+    int wait_status_ = 0;
+    std::atomic<Pid> process_group_{1};
+    std::atomic<Pid> session_{1};
+    std::uint64_t start_time_ns_ = 0;
+    std::uint64_t ended_cpu_time_ns_ = 0;
+    std::uint64_t ended_voluntary_ = 0;
+    std::uint64_t ended_involuntary_ = 0;
+    Owned<ProcessTimers> timers_;
 };
 
 /// Called once, by the last task of the first process: ends the machine (init registers it).
 void set_exit_hook(void (*hook)(int wait_status));
+
+/// For the text of a fatal signal in the log; null-safe. `debug` and init may add a backtrace by
+/// registering a hook: called by the dying task, before it leaves.
+void set_fatal_signal_hook(void (*hook)(Task& task, const SignalInfo& info,
+                                        const hal::TrapFrame& frame));
+
+/// How execve(2) loads a program; the loader registers it. `process` has an empty address space that
+/// is current; errors as execve(2)'s.
+struct ExecArguments {
+    std::string_view path;
+    std::span<const std::string_view> argv;
+    std::span<const std::string_view> envp;
+};
+using ProgramLoader = Result<hal::TrapFrame> (*)(Process& process, const ExecArguments& arguments,
+                                                 const char** reason);
+void set_program_loader(ProgramLoader loader);
+/// execve(2) for the running task: on success it goes on in the new program when the system call
+/// returns.
+Result<void> execute_program(const ExecArguments& arguments);
+
+/// ESRCH-like look-ups over all processes; null: none.
+Ref<Process> find_process(Pid pid);
+Ref<Task> find_task(Pid tid);
+
+/// Writes 0 to `address` of the running task and wakes one futex waiter there: implemented with the
+/// futexes; registered here because a task's end needs it.
+void set_futex_hooks(void (*wake_address)(std::uintptr_t address),
+                     void (*exit_robust_list)(Task& task));
+
+/// Registers the handlers of faults and of the return to the application. Once, at boot.
+void init();
 
 inline Process& current_process() { return Task::current().process(); }
 
