@@ -63,7 +63,8 @@ public:
     Result<void> set_affinity(std::uint64_t mask);
     std::uint32_t last_cpu() const { return cpu_; }
 
-    void* task = nullptr;  ///< posix::Task; null for kernel threads
+    void* task = nullptr;           ///< posix::Task; null for kernel threads
+    void* address_space = nullptr;  ///< vm::AddressSpace, by vm::attach_address_space()
 
     // -- the scheduler's own, guarded by the run queue's lock -----------------------------------
     ListNode all_node;  ///< in the list of all threads

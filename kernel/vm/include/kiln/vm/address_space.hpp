@@ -9,6 +9,7 @@
 #include <kiln/hal/paging.hpp>
 #include <kiln/hal/trap.hpp>
 #include <kiln/sched/mutex.hpp>
+#include <kiln/sched/thread.hpp>
 #include <kiln/vm/memory_object.hpp>
 
 namespace kiln::vm {
@@ -108,10 +109,25 @@ private:
     PhysAddr root_;
 };
 
-/// The address space of the running thread, or null in a kernel thread. Installed by vm::init()
-/// as the page fault handler's source: posix sets it per thread.
+/// Makes `thread` run in `space` (null: none, a kernel thread); loads it at once if the thread is
+/// running. The caller keeps `space` alive while it is attached.
+void attach_address_space(sched::Thread& thread, AddressSpace* space);
+/// The address space of the running thread, or null in a kernel thread.
 AddressSpace* current_address_space();
-void set_current_address_space_source(AddressSpace* (*source)());
+
+/// Makes the running thread use `space` during a scope: how a loader fills a space that is not its own.
+class [[nodiscard]] ScopedAddressSpace {
+public:
+    explicit ScopedAddressSpace(AddressSpace& space) : previous_(current_address_space()) {
+        attach_address_space(sched::Thread::current(), &space);
+    }
+    ~ScopedAddressSpace() { attach_address_space(sched::Thread::current(), previous_); }
+    KILN_NON_COPYABLE(ScopedAddressSpace);
+
+private:
+    AddressSpace* previous_;
+};
+
 /// Registers the page fault handler.
 void init();
 
