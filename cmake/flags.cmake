@@ -29,7 +29,8 @@ if(KILN_TARGET STREQUAL "guest")
     ${KILN_ARCH_LINK_FLAGS} -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096
     -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,--fatal-warnings)
 else()
-  set(KILN_ARCH_INCLUDE ${CMAKE_SOURCE_DIR}/kernel/arch/host/include)
+  # The stand-in's folder first; what it lacks (TrapFrame) is the guest's own, so that code that reads registers is tested as it is.
+  set(KILN_ARCH_INCLUDE ${CMAKE_SOURCE_DIR}/kernel/arch/host/include ${CMAKE_SOURCE_DIR}/kernel/arch/${KILN_ARCH}/include)
   set(KILN_SANITIZE -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all)
   if(KILN_TARGET STREQUAL "fuzz")
     if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
