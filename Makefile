@@ -31,7 +31,7 @@ check: setup-build ## format, layers and includes, symbols, headers by themselve
 
 bench: kernels tool ## measure against BUDGETS.md; writes build/bench.json
 	@scripts/setup.sh run
-	@tests/bench/run.sh
+	@$(PYTHON) tests/bench/run.py
 
 fuzz: setup-build ## run each fuzzer for FUZZ_SECONDS (default 10)
 	@scripts/setup.sh fuzz host

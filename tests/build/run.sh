@@ -162,6 +162,37 @@ ninja -C build > log 2>&1
 [ -f build/include/config/new_one.hpp ] && [ -z "$(find build -name '*.o' -newer before)" ]
 report $? "a new Kconfig file is picked up and rebuilds nothing" log
 
+# ---- tests and fuzzers
+new_tree
+mkdir -p kernel/low/seeds/limit kernel/stand/src
+printf 'ok' > kernel/low/seeds/limit/one
+echo 'kiln_library(NAME low LAYER 1 SRCS limit.cpp GUEST_SRCS plain.cpp TESTS limit_test.cpp FUZZ limit_fuzz.cpp)' > kernel/low/CMakeLists.txt
+# The host has no machine(): a library with HOST_SRCS alone stands in for it.
+echo 'kiln_library(NAME stand LAYER 1 HOST_SRCS stand.cpp)' > kernel/stand/CMakeLists.txt
+echo 'int machine() { return 5; }' > kernel/stand/src/stand.cpp
+cat > kernel/low/src/limit_test.cpp <<'END'
+#include <gtest/gtest.h>
+#include <kiln/low/limit.hpp>
+int machine();
+TEST(Limit, IsTheDefault) { EXPECT_EQ(kiln::low::limit() + machine(), 15); }
+TEST(Limit, Fails) { EXPECT_EQ(kiln::low::limit(), 11); }
+END
+cat > kernel/low/src/limit_fuzz.cpp <<'END'
+#include <cstddef>
+#include <cstdint>
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    if (size == 2 && data[0] == 'o' && data[1] != 'k') return data[size];
+    return 0;
+}
+END
+configure -DKILN_TARGET=host && ninja -C build > log 2>&1 &&
+    ! ctest --test-dir build -R low_test --output-on-failure > log 2>&1 && grep -q 'PASSED.* 1 test' log && grep -q 'FAILED.* 1 test' log
+report $? "unit tests are built with their stand-ins, and one that fails is seen" log
+! ctest --test-dir build -R limit_fuzz --output-on-failure > log 2>&1 && grep -q heap-buffer-overflow log
+report $? "a fuzz target's seeds are mutated, and ASan sees a read beyond the end" log
+rm kernel/low/seeds/limit/one && rmdir kernel/low/seeds/limit
+expect_error "a fuzzer without seeds" 'fuzzer limit_fuzz has no seeds' -DKILN_TARGET=host
+
 # ---- images
 new_tree
 cp -r "$root/abi" "$root/kernel/base" "$root/kernel/kallsyms" . && mv base kallsyms kernel/

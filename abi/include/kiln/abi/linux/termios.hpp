@@ -27,12 +27,14 @@ struct WinSize {
 static_assert(sizeof(WinSize) == 8);
 
 // Indices of c_cc.
-inline constexpr int kVINTR = 0, kVQUIT = 1, kVERASE = 2, kVKILL = 3, kVEOF = 4, kVTIME = 5, kVMIN = 6;
+inline constexpr int kVINTR = 0, kVQUIT = 1, kVERASE = 2, kVKILL = 3, kVEOF = 4, kVTIME = 5,
+                     kVMIN = 6;
 inline constexpr int kVSWTC = 7, kVSTART = 8, kVSTOP = 9, kVSUSP = 10, kVEOL = 11, kVREPRINT = 12;
 inline constexpr int kVDISCARD = 13, kVWERASE = 14, kVLNEXT = 15, kVEOL2 = 16;
 
 // c_iflag
-inline constexpr std::uint32_t kIGNBRK = 01, kBRKINT = 02, kIGNPAR = 04, kPARMRK = 010, kINPCK = 020;
+inline constexpr std::uint32_t kIGNBRK = 01, kBRKINT = 02, kIGNPAR = 04, kPARMRK = 010,
+                               kINPCK = 020;
 inline constexpr std::uint32_t kISTRIP = 040, kINLCR = 0100, kIGNCR = 0200, kICRNL = 0400;
 inline constexpr std::uint32_t kIXON = 02000, kIXANY = 04000, kIXOFF = 010000, kIMAXBEL = 020000;
 inline constexpr std::uint32_t kIUTF8 = 040000;
