@@ -50,7 +50,7 @@ if scripts/configure.sh build/host -DKILN_TARGET=host &&
     scripts/configure.sh build/kernel/default -DKILN_TARGET=guest -DKILN_CONFIG=default; then
     # What ninja would do first: CMake again when a list of sources has changed.
     ninja -C build/host --quiet build.ninja && ninja -C build/kernel/default --quiet build.ninja
-    check includes $python scripts/check_includes.py
+    check includes $python scripts/check_includes.py build/host/libraries.json build/kernel/default/libraries.json
     check headers headers
     check tidy tidy
 else

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Rules about what may be included where, which the compiler alone does not see.
 
-usage: check_includes.py [LIBRARIES_JSON]     (default: build/host/libraries.json, written by CMake)
+usage: check_includes.py LIBRARIES_JSON…     as CMake writes them, build/host/libraries.json for one
 
  undeclared-include     <kiln/…> is a header of the library itself or of one it names in DEPS or OPTIONAL_DEPS
                         (in tests also TEST_DEPS); headers that come along transitively are not enough
@@ -42,10 +42,14 @@ def files_below(folder, skip=()):
 
 class Checker:
     def __init__(self, libraries):
-        self.libraries = {lib["name"]: lib for lib in libraries}
+        # The same folder in several builds is one library; `arch` is another folder in each architecture.
+        self.libraries = {lib["dir"]: lib for lib in libraries}
         self.problems = []
         self.owners = {}
-        for lib in libraries:
+        for header in files_below(os.path.join(ROOT, "kernel", "arch")):
+            if "/include/kiln/" in header:
+                self.owners.setdefault(header.split("/include/")[1], set()).add("arch")
+        for lib in self.libraries.values():
             base = os.path.join(lib["dir"], "include")
             for header in files_below(base):
                 self.owners.setdefault(os.path.relpath(header, base), set()).add(lib["name"])
@@ -54,11 +58,12 @@ class Checker:
         self.problems.append("%s:%d: %s: %s" % (os.path.relpath(path, ROOT), line, rule, text))
 
     def check_library(self, lib):
-        nested = {other["dir"] for other in self.libraries.values() if other["dir"] != lib["dir"]}
+        nested = set(self.libraries) - {lib["dir"]}
         host_only = set(lib["host_only"])
         seen = {lib["name"], *lib["deps"], *lib["optional_deps"]}
         for path in files_below(lib["dir"], nested):
-            test = path.endswith(("_test.cpp", "_fuzz.cpp")) or path in host_only or "/tests/" in path
+            test = (path.endswith(("_test.cpp", "_fuzz.cpp")) or path in host_only or "/tests/" in path
+                    or lib["stand_in"])
             with open(path, encoding="utf-8") as file:
                 text = file.read()
             self.check_file(path, text, lib, seen | set(lib["test_deps"]) if test else seen, test)
@@ -112,9 +117,11 @@ class Checker:
 
 
 def main():
-    path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "build/host/libraries.json")
-    with open(path, encoding="utf-8") as file:
-        checker = Checker(json.load(file))
+    libraries = []
+    for path in sys.argv[1:]:
+        with open(path, encoding="utf-8") as file:
+            libraries += json.load(file)
+    checker = Checker(libraries)
     for lib in checker.libraries.values():
         checker.check_library(lib)
     checker.check_tools()

@@ -29,8 +29,8 @@ Arena& ram() {
 void host::set_ram_size(std::uint64_t bytes) {
     KILN_ASSERT(is_aligned(bytes, kPageSize) && bytes >= 2_MiB);
     if (arena.base != nullptr) munmap(arena.base, arena.size);
-    void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                   -1, 0);
+    void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     KILN_ASSERT(p != MAP_FAILED);
     arena = {static_cast<std::byte*>(p), bytes};
 }
@@ -47,7 +47,8 @@ void* phys_to_virt(PhysAddr p) {
 }
 PhysAddr virt_to_phys(const void* v) {
     Arena& a = ram();
-    const auto offset = reinterpret_cast<std::uintptr_t>(v) - reinterpret_cast<std::uintptr_t>(a.base);
+    const auto offset =
+        reinterpret_cast<std::uintptr_t>(v) - reinterpret_cast<std::uintptr_t>(a.base);
     KILN_ASSERT(offset <= a.size);
     return {offset};
 }

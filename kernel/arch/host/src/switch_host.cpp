@@ -41,7 +41,8 @@ Fiber* fiber_of(ThreadContext* context) { return reinterpret_cast<Fiber*>(contex
 Fiber* new_fiber(std::size_t stack_bytes) {
     // Not from malloc: a thread that ends never comes back to free its stack, and that is no leak to report.
     const std::size_t bytes = page_up(sizeof(Fiber)) + stack_bytes;
-    void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     KILN_ASSERT(p != MAP_FAILED);
     auto* fiber = new (p) Fiber;
     fiber->stack = static_cast<std::byte*>(p) + page_up(sizeof(Fiber));
@@ -72,7 +73,8 @@ void run() {
 }  // namespace
 
 ThreadContext* switch_context(ThreadContext* prev, ThreadContext* next) {
-    if (prev->stack_pointer == 0) prev->stack_pointer = reinterpret_cast<std::uintptr_t>(new_fiber(0));
+    if (prev->stack_pointer == 0)
+        prev->stack_pointer = reinterpret_cast<std::uintptr_t>(new_fiber(0));
     Fiber* to = fiber_of(next);
     KILN_ASSERT(to != nullptr);
     CpuLocal& cpu = cpu_local();
@@ -90,8 +92,8 @@ ThreadContext* switch_context(ThreadContext* prev, ThreadContext* next) {
     return switched_from;
 }
 
-void init_context(ThreadContext* context, std::uintptr_t stack_top, void (*entry)(ThreadContext*, void*),
-                  void* argument) {
+void init_context(ThreadContext* context, std::uintptr_t stack_top,
+                  void (*entry)(ThreadContext*, void*), void* argument) {
     Fiber* fiber = new_fiber(kStackBytes);
     fiber->entry = entry;
     fiber->argument = argument;

@@ -11,21 +11,29 @@ namespace {
 hal::TrapHandlers handlers{};
 void (*syscall_handler)(hal::TrapFrame&) = nullptr;
 thread_local hal::TrapFrame user_frame{};
-constexpr std::uintptr_t kKernelText = 0xffffffff80100000;  // any address that from_user() does not take for the application
+constexpr std::uintptr_t kKernelText =
+    0xffffffff80100000;  // any address that from_user() does not take for the application
 
 }  // namespace
 
 namespace hal {
 
-void set_page_fault_handler(bool (*handler)(const Fault&, TrapFrame&)) { handlers.page_fault = handler; }
-void set_user_fault_handler(void (*handler)(const Fault&, TrapFrame&)) { handlers.user_fault = handler; }
-void set_interrupt_handler(void (*handler)(std::uint32_t, TrapFrame&)) { handlers.interrupt = handler; }
+void set_page_fault_handler(bool (*handler)(const Fault&, TrapFrame&)) {
+    handlers.page_fault = handler;
+}
+void set_user_fault_handler(void (*handler)(const Fault&, TrapFrame&)) {
+    handlers.user_fault = handler;
+}
+void set_interrupt_handler(void (*handler)(std::uint32_t, TrapFrame&)) {
+    handlers.interrupt = handler;
+}
 void set_return_to_user_handler(void (*handler)(TrapFrame&)) { handlers.return_to_user = handler; }
 void set_syscall_handler(void (*handler)(TrapFrame&)) { syscall_handler = handler; }
 
 TrapFrame& current_user_frame() { return user_frame; }
 
-void walk_stack(std::uintptr_t ip, std::uintptr_t, bool (*visit)(std::uintptr_t, void*), void* cookie) {
+void walk_stack(std::uintptr_t ip, std::uintptr_t, bool (*visit)(std::uintptr_t, void*),
+                void* cookie) {
     visit(ip, cookie);
 }
 std::uintptr_t current_frame_pointer() {
@@ -51,8 +59,12 @@ void host::interrupt(std::uint32_t vector) {
 bool host::page_fault(std::uintptr_t address, hal::Access access, bool present) {
     if (handlers.page_fault == nullptr) return false;
     hal::TrapFrame frame{};
-    const hal::Fault fault{.kind = hal::FaultKind::kPage, .access = access, .present = present, .address = address,
-                           .code = 0, .vector = 14};
+    const hal::Fault fault{.kind = hal::FaultKind::kPage,
+                           .access = access,
+                           .present = present,
+                           .address = address,
+                           .code = 0,
+                           .vector = 14};
     return handlers.page_fault(fault, frame);
 }
 

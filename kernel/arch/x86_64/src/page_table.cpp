@@ -25,7 +25,9 @@ unsigned direct_map_entries = 1;
 bool has_large_1g = false;
 
 constexpr unsigned level_shift(unsigned level) { return kPageShift + kIndexBits * (level - 1); }
-constexpr std::uint64_t level_size(unsigned level) { return std::uint64_t{1} << level_shift(level); }
+constexpr std::uint64_t level_size(unsigned level) {
+    return std::uint64_t{1} << level_shift(level);
+}
 constexpr std::size_t index_at(std::uintptr_t va, unsigned level) {
     return (va >> level_shift(level)) % kPteCount;
 }
@@ -134,8 +136,8 @@ hal::PageEntry describe(std::uint64_t entry, std::uintptr_t va, unsigned level) 
 
 /// Calls `change(entry, va, level)` for each mapped leaf of the range, with leaves that the range cuts split before.
 template <typename Change>
-Result<void> for_each_leaf(std::uint64_t* table, unsigned level, std::uintptr_t begin, std::uintptr_t last,
-                           Change& change) {
+Result<void> for_each_leaf(std::uint64_t* table, unsigned level, std::uintptr_t begin,
+                           std::uintptr_t last, Change& change) {
     std::uintptr_t va = begin;
     for (std::size_t i = index_at(begin, level); i <= index_at(last, level); ++i) {
         std::uint64_t* entry = &table[i];
@@ -146,7 +148,8 @@ Result<void> for_each_leaf(std::uint64_t* table, unsigned level, std::uintptr_t 
             if (is_leaf(*entry, level)) {
                 change(entry, va, level);
             } else {
-                TRY(for_each_leaf(table_at(*entry), level - 1, va, std::min(entry_last, last), change));
+                TRY(for_each_leaf(table_at(*entry), level - 1, va, std::min(entry_last, last),
+                                  change));
             }
         }
         va = entry_last + 1;
@@ -180,7 +183,8 @@ Result<PhysAddr> create_page_table_root() {
     const PhysAddr root = TRY(allocate_table());
     const std::uint64_t* from = table_at(kernel_page_table_root().value);
     std::uint64_t* to = table_at(root.value);
-    for (std::size_t i = 0; i < direct_map_entries; ++i) to[kDirectMapIndex + i] = from[kDirectMapIndex + i];
+    for (std::size_t i = 0; i < direct_map_entries; ++i)
+        to[kDirectMapIndex + i] = from[kDirectMapIndex + i];
     to[kDynamicIndex] = from[kDynamicIndex];
     to[kImageIndex] = from[kImageIndex];
     return root;
@@ -200,11 +204,13 @@ Result<void> map_page(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint32_t fla
     return {};
 }
 
-Result<void> map_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint64_t length, std::uint32_t flags) {
+Result<void> map_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint64_t length,
+                       std::uint32_t flags) {
     KILN_ASSERT(is_page_range(va, length) && is_aligned(pa.value, kPageSize));
     while (length != 0) {
         unsigned level = has_large_1g ? 3 : 2;
-        while (level > 1 && (!is_aligned(va.value | pa.value, level_size(level)) || length < level_size(level)))
+        while (level > 1 &&
+               (!is_aligned(va.value | pa.value, level_size(level)) || length < level_size(level)))
             --level;
         std::uint64_t* entry = TRY(make_entry(root, va.value, level));
         while (is_mapped(*entry) && !is_leaf(*entry, level)) {
@@ -233,7 +239,8 @@ bool query_page(PhysAddr root, VirtAddr va, PageEntry* out) {
 }
 
 Result<void> unmap_range(PhysAddr root, VirtAddr va, std::uint64_t length,
-                         void (*visit)(VirtAddr va, const PageEntry& entry, void* cookie), void* cookie) {
+                         void (*visit)(VirtAddr va, const PageEntry& entry, void* cookie),
+                         void* cookie) {
     KILN_ASSERT(is_page_range(va, length));
     if (length == 0) return {};
     auto change = [&](std::uint64_t* entry, std::uintptr_t at, unsigned level) {
@@ -243,7 +250,8 @@ Result<void> unmap_range(PhysAddr root, VirtAddr va, std::uint64_t length,
         for (std::uint64_t offset = 0; offset < level_size(level); offset += kPageSize)
             visit({at + offset}, describe(old, at + offset, level), cookie);
     };
-    return for_each_leaf(table_at(root.value), kTopLevel, va.value, va.value + (length - 1), change);
+    return for_each_leaf(table_at(root.value), kTopLevel, va.value, va.value + (length - 1),
+                         change);
 }
 
 Result<void> protect_range(PhysAddr root, VirtAddr va, std::uint64_t length, std::uint32_t flags,
@@ -258,7 +266,8 @@ Result<void> protect_range(PhysAddr root, VirtAddr va, std::uint64_t length, std
         if (keep_readonly && (old & kPteWrite) == 0) bits &= ~kPteWrite;
         *entry = (old & kPteAddress) | bits;
     };
-    return for_each_leaf(table_at(root.value), kTopLevel, va.value, va.value + (length - 1), change);
+    return for_each_leaf(table_at(root.value), kTopLevel, va.value, va.value + (length - 1),
+                         change);
 }
 
 }  // namespace hal

@@ -79,7 +79,8 @@ TEST_F(PageTable, MapQueryUnmap) {
     ASSERT_TRUE(hal::unmap_range(
                     root_, {0}, hal::kUserEnd,
                     [](VirtAddr va, const hal::PageEntry& e, void* cookie) {
-                        (*static_cast<std::map<std::uint64_t, std::uint64_t>*>(cookie))[va.value] = e.page.value;
+                        (*static_cast<std::map<std::uint64_t, std::uint64_t>*>(cookie))[va.value] =
+                            e.page.value;
                     },
                     &seen)
                     .ok());
@@ -95,14 +96,17 @@ TEST_F(PageTable, RangesUseLargePagesAndSplitThem) {
     EXPECT_EQ(entry(0x400000).size, 4_KiB);
     EXPECT_FALSE(is_mapped(0x401000));
 
-    ASSERT_TRUE(hal::protect_range(root_, {0x300000}, 4_KiB, hal::kMapRead | hal::kMapUser, false).ok());
+    ASSERT_TRUE(
+        hal::protect_range(root_, {0x300000}, 4_KiB, hal::kMapRead | hal::kMapUser, false).ok());
     EXPECT_EQ(entry(0x300000).size, 4_KiB);
     EXPECT_EQ(entry(0x300000).flags, hal::kMapRead | hal::kMapUser);
     EXPECT_EQ(entry(0x301000).flags, kReadWrite);
     EXPECT_EQ(entry(0x301000).page.value, 0x501000u);
 
     int visits = 0;
-    auto count = [](VirtAddr, const hal::PageEntry&, void* cookie) { ++*static_cast<int*>(cookie); };
+    auto count = [](VirtAddr, const hal::PageEntry&, void* cookie) {
+        ++*static_cast<int*>(cookie);
+    };
     ASSERT_TRUE(hal::unmap_range(root_, {0x1ff000}, 2_MiB + 8_KiB, count, &visits).ok());
     EXPECT_EQ(visits, 514);
 }
@@ -144,8 +148,8 @@ TEST_F(PageTable, KeepReadonlyKeepsCopyOnWritePages) {
 }
 
 TEST_F(PageTable, NewRootsShareTheKernelsHalf) {
-    ASSERT_TRUE(hal::map_page(hal::kernel_page_table_root(), {hal::kKernelDynamicBase + 8_KiB}, {0x9000},
-                              hal::kMapRead | hal::kMapWrite | hal::kMapGlobal)
+    ASSERT_TRUE(hal::map_page(hal::kernel_page_table_root(), {hal::kKernelDynamicBase + 8_KiB},
+                              {0x9000}, hal::kMapRead | hal::kMapWrite | hal::kMapGlobal)
                     .ok());
     live_at_start_ += 2;  // tables of the kernel's half stay
     EXPECT_EQ(entry(hal::kKernelDynamicBase + 8_KiB).page.value, 0x9000u);

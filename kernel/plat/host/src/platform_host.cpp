@@ -114,7 +114,10 @@ bool console_read(char* c) {
 void console_enable_input_interrupt(void (*handler)()) { console().handler = handler; }
 
 const ClockScale& clock_scale() {
-    static constexpr ClockScale kScale = {.base_cycles = 0, .mult = 1u << 24, .shift = 24, .frequency_hz = kNsPerSec,
+    static constexpr ClockScale kScale = {.base_cycles = 0,
+                                          .mult = 1u << 24,
+                                          .shift = 24,
+                                          .frequency_hz = kNsPerSec,
                                           .source = "host"};
     return kScale;
 }
@@ -122,7 +125,8 @@ std::uint64_t boot_wall_clock_ns() {
     static const std::uint64_t at_start = [] {
         timespec now{};
         clock_gettime(CLOCK_REALTIME, &now);
-        return static_cast<std::uint64_t>(now.tv_sec) * kNsPerSec + static_cast<std::uint64_t>(now.tv_nsec);
+        return static_cast<std::uint64_t>(now.tv_sec) * kNsPerSec +
+               static_cast<std::uint64_t>(now.tv_nsec);
     }();
     return at_start;
 }

@@ -11,7 +11,8 @@ namespace {
 
 TEST(PlatformHost, BootInfoDescribesTheArena) {
     host::set_ram_size(8_MiB);
-    const std::byte image[5] = {std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}, std::byte{5}};
+    const std::byte image[5] = {std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4},
+                                std::byte{5}};
     host::set_boot_info("a=b", image);
     const hal::BootInfo& info = hal::boot_info();
     EXPECT_EQ(info.command_line, "a=b");

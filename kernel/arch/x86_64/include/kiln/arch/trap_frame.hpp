@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <config/privilege_user.hpp>
 #include <kiln/arch/segments.h>
+#include <config/privilege_user.hpp>
 
 namespace kiln::hal {
 
@@ -31,7 +31,8 @@ struct TrapFrame {
     /// Vector of the exception or interrupt; kVectorSyscall after a system call; kVectorRewritten when
     /// somebody changed registers that the fast return of a system call would not load.
     std::uint64_t vector;
-    std::uint64_t orig_rax;  ///< system call: its number as entered. Exception: the CPU's error code
+    std::uint64_t
+        orig_rax;  ///< system call: its number as entered. Exception: the CPU's error code
     std::uint64_t rip;
     std::uint64_t cs;
     std::uint64_t rflags;
@@ -79,8 +80,12 @@ inline std::uint64_t syscall_argument(const TrapFrame& frame, unsigned index) {
         default: return frame.r9;
     }
 }
-inline void set_syscall_result(TrapFrame& frame, std::int64_t value) { frame.rax = static_cast<std::uint64_t>(value); }
-inline std::int64_t syscall_result(const TrapFrame& frame) { return static_cast<std::int64_t>(frame.rax); }
+inline void set_syscall_result(TrapFrame& frame, std::int64_t value) {
+    frame.rax = static_cast<std::uint64_t>(value);
+}
+inline std::int64_t syscall_result(const TrapFrame& frame) {
+    return static_cast<std::int64_t>(frame.rax);
+}
 
 /// The interrupted code is the application: in ring 0 told by the half of the address space it runs in.
 inline bool from_user(const TrapFrame& frame) {
