@@ -10,8 +10,7 @@
 
 namespace kiln::mem {
 
-/// `size` bytes aligned to 16, or null. Any context but interrupts with the heap lock held; does
-/// not sleep.
+/// `size` bytes aligned to 16, or null; at most 4 MiB. Callable in any context, interrupts included; does not sleep.
 void* allocate(std::size_t size);
 void* allocate_aligned(std::size_t size, std::size_t alignment);
 void* allocate_zeroed(std::size_t size);
@@ -25,10 +24,20 @@ struct HeapStats {
     std::size_t allocations;
 };
 HeapStats heap_stats();
+/// Gives back to the page allocator what is cached; returns pages freed.
+std::uint64_t heap_trim();
+
+#ifdef KILN_HOST
+/// Host tests: `new` is the C++ library's, so the factories below ask here (inject_allocation_failures()).
+bool allocation_failure_due();
+#else
+constexpr bool allocation_failure_due() { return false; }
+#endif
 
 /// `new T(args…)` that can fail: ENOMEM.
 template <typename T, typename... Args>
 Result<Owned<T>> make_owned(Args&&... args) {
+    if (allocation_failure_due()) return Errno::kENOMEM;
     T* p = new (std::nothrow) T(std::forward<Args>(args)...);
     if (!p) return Errno::kENOMEM;
     return Owned<T>(p);
@@ -36,6 +45,7 @@ Result<Owned<T>> make_owned(Args&&... args) {
 /// The same for RefCounted types.
 template <typename T, typename... Args>
 Result<Ref<T>> make_ref(Args&&... args) {
+    if (allocation_failure_due()) return Errno::kENOMEM;
     T* p = new (std::nothrow) T(std::forward<Args>(args)...);
     if (!p) return Errno::kENOMEM;
     return adopt_ref(p);
