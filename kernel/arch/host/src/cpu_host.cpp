@@ -16,6 +16,7 @@ thread_local hal::ThreadContext boot_context;
 thread_local hal::CpuLocal local;
 std::atomic<void (*)()> preempt_hook{nullptr};
 std::atomic<std::uint64_t> fake_time{UINT64_MAX};
+thread_local void (*idle_hook)() = nullptr;
 
 }  // namespace
 
@@ -40,7 +41,10 @@ CpuLocal& cpu_local() {
 }
 ThreadContext* current_context() { return cpu_local().current; }
 void cpu_relax() {}
-void idle_wait() { irqs_on = true; }
+void idle_wait() {
+    irqs_on = true;
+    if (idle_hook) idle_hook();
+}
 void halt_forever() { std::abort(); }
 
 std::uint64_t cycle_counter() {
@@ -66,11 +70,12 @@ void preempt_disable() { ++cpu_local().preempt_count; }
 void preempt_enable() {
     CpuLocal& cpu = cpu_local();
     KILN_ASSERT(cpu.preempt_count > 0);
-    if (--cpu.preempt_count == 0 && cpu.need_resched.load()) {
+    if (--cpu.preempt_count == 0 && cpu.need_resched.load() && irqs_on) {
         if (auto* hook = preempt_hook.load()) hook();
     }
 }
 void set_preempt_hook(void (*hook)()) { preempt_hook = hook; }
+
 
 std::uint32_t cpu_count() { return 1; }
 void cpu_call(std::uint64_t mask, void (*fn)(void*), void* argument) {
@@ -79,6 +84,16 @@ void cpu_call(std::uint64_t mask, void (*fn)(void*), void* argument) {
 void cpu_kick(std::uint32_t) {}
 
 }  // namespace hal
+
+void host::preempt_at_interrupt_end() {
+    hal::CpuLocal& cpu = hal::cpu_local();
+    KILN_ASSERT(cpu.preempt_count > 0 && !irqs_on);
+    if (--cpu.preempt_count == 0 && cpu.need_resched.load()) {
+        if (auto* hook = preempt_hook.load()) hook();
+    }
+}
+
+void host::set_idle_hook(void (*hook)()) { idle_hook = hook; }
 
 void host::set_time_ns(std::uint64_t ns) { fake_time = ns; }
 void host::advance_time_ns(std::uint64_t ns) { fake_time = hal::cycle_counter() + ns; }

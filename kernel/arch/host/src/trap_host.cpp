@@ -52,7 +52,7 @@ void host::interrupt(std::uint32_t vector) {
     cpu.in_interrupt = true;
     handlers.interrupt(vector, frame);
     cpu.in_interrupt = false;
-    hal::preempt_enable();
+    preempt_at_interrupt_end();
     hal::irq_restore(state);
 }
 

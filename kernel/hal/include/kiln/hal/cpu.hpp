@@ -62,8 +62,11 @@ std::uint64_t cycle_counter();
 /// Hardware random number, false when the CPU has none (or it is exhausted).
 bool hw_random(std::uint64_t* out);
 
-/// Raises and lowers the preemption count of this CPU. Lowering to 0 with need_resched set calls
-/// the function registered by set_preempt_hook().
+/// Raises and lowers the preemption count of this CPU. Lowering to 0 with need_resched set and interrupts
+/// enabled calls the function registered by set_preempt_hook(): code with interrupts disabled is never
+/// preempted.
+/// The end of an interrupt (in_interrupt cleared, count lowered, need_resched set and the count 0) calls the hook,
+/// too, with interrupts disabled; it returns with interrupts disabled when the interrupted thread runs again.
 void preempt_disable();
 void preempt_enable();
 void set_preempt_hook(void (*hook)());

@@ -35,6 +35,11 @@ bool page_fault(std::uintptr_t address, hal::Access access, bool present);
 /// Hands `frame` to the registered system call handler.
 void syscall(hal::TrapFrame& frame);
 
+/// Lowers the preemption count as the end of an interrupt does. For host::interrupt().
+void preempt_at_interrupt_end();
+/// What hal::idle_wait() does on this thread: time passes, interrupts come. Null: it returns at once.
+void set_idle_hook(void (*hook)());
+
 /// Physical root that hal::load_page_table_root() was last called with on this thread.
 PhysAddr loaded_page_table_root();
 /// TLB flushes of this process so far.
