@@ -9,10 +9,13 @@
 #include <kiln/base/types.hpp>
 #include <kiln/hal/cpu.hpp>
 
+#include <config/lock_ranks.hpp>
+#include <config/nr_cpus.hpp>
+
 namespace kiln::sync {
 
 /// Order in which locks nest: a lock may be taken only while every lock held has a *lower* rank
-/// (outer locks first). Checked when KILN_LOCK_RANKS is on. Sleeping locks use the lower half,
+/// (outer locks first). Checked when CONFIG_LOCK_RANKS is on. Sleeping locks use the lower half,
 /// spinlocks the upper half: a sleeping lock is never taken under a spinlock.
 enum class LockRank : std::uint8_t {
     kUnranked = 0,
@@ -32,8 +35,8 @@ enum class LockRank : std::uint8_t {
     kFutexBucket = 160,
     kEpoll = 170,
     kWaitQueue = 180,
-    kTimer = 190,
     kRunQueue = 200,
+    kTimer = 205,
     kHeap = 210,
     kPages = 220,
     kKernelMap = 225,
@@ -42,19 +45,97 @@ enum class LockRank : std::uint8_t {
     kLog = 250,
 };
 
+#ifdef KILN_HOST
+inline constexpr bool kCheckLockRanks = true;
+#else
+inline constexpr bool kCheckLockRanks = config::lock_ranks;
+#endif
+
+class SpinLock;
+
+// The held spinlocks of this CPU, for the rank check; only called if kCheckLockRanks.
+/// Panics when `lock` may not be taken now. Preemption is disabled.
+void check_lock_order(const SpinLock& lock, LockRank rank);
+void note_lock_acquired(const SpinLock& lock, LockRank rank);
+void note_lock_released(const SpinLock& lock);
+/// Spinlocks that the running code of this CPU holds (0 when unchecked).
+std::uint32_t held_spinlock_count();
+
 /// A fair (ticket) spinlock. Holding it disables preemption. Not for data that interrupt handlers
 /// touch: those use IrqSpinGuard everywhere.
 class SpinLock {
 public:
     explicit constexpr SpinLock(LockRank rank) : rank_(rank) {}
     KILN_NON_COPYABLE(SpinLock);
-    void lock();
-    bool try_lock();
-    void unlock();
-    /// True when some CPU holds it (for assertions).
-    bool is_locked() const;
+
+    void lock() {
+        hal::preempt_disable();
+        raw_lock();
+    }
+    bool try_lock() {
+        hal::preempt_disable();
+        if (raw_try_lock()) return true;
+        hal::preempt_enable();
+        return false;
+    }
+    void unlock() {
+        raw_unlock();
+        hal::preempt_enable();
+    }
+    /// True when some CPU holds it (for assertions). Always true on a machine built for one CPU, where
+    /// nothing records it.
+    bool is_locked() const {
+        if constexpr (kUniprocessor) return true;
+        return next_.load(std::memory_order_relaxed) != owner_.load(std::memory_order_relaxed);
+    }
+
+    // Without the preemption count: the caller has interrupts disabled until after raw_unlock()
+    // (scheduler, IrqSpinGuard), or raised the count itself.
+    void raw_lock() {
+        if constexpr (kCheckLockRanks) check_lock_order(*this, rank_);
+        if constexpr (!kUniprocessor) {
+            const std::uint16_t ticket = next_.fetch_add(1, std::memory_order_relaxed);
+            if (owner_.load(std::memory_order_acquire) != ticket) [[unlikely]]
+                wait_for_turn(ticket);
+        } else {
+            std::atomic_signal_fence(std::memory_order_acquire);
+        }
+        if constexpr (kCheckLockRanks) note_lock_acquired(*this, rank_);
+    }
+    /// Never blocks, hence no order to check.
+    bool raw_try_lock() {
+        if constexpr (!kUniprocessor) {
+            std::uint16_t ticket = owner_.load(std::memory_order_relaxed);
+            if (!next_.compare_exchange_strong(ticket, static_cast<std::uint16_t>(ticket + 1), std::memory_order_acquire,
+                                               std::memory_order_relaxed))
+                return false;
+        } else {
+            std::atomic_signal_fence(std::memory_order_acquire);
+        }
+        if constexpr (kCheckLockRanks) note_lock_acquired(*this, rank_);
+        return true;
+    }
+    void raw_unlock() {
+        if constexpr (kCheckLockRanks) note_lock_released(*this);
+        if constexpr (!kUniprocessor) {
+            // Only the holder writes owner_.
+            owner_.store(static_cast<std::uint16_t>(owner_.load(std::memory_order_relaxed) + 1),
+                         std::memory_order_release);
+        } else {
+            std::atomic_signal_fence(std::memory_order_release);
+        }
+    }
 
 private:
+    /// With one CPU the holder can't be interrupted by another taker: preemption and (IrqSpinGuard)
+    /// interrupts are off. The host keeps the real lock, so that its tests test it.
+#ifdef KILN_HOST
+    static constexpr bool kUniprocessor = false;
+#else
+    static constexpr bool kUniprocessor = config::nr_cpus == 1;
+#endif
+    void wait_for_turn(std::uint16_t ticket);
+
     std::atomic<std::uint16_t> next_{0};
     std::atomic<std::uint16_t> owner_{0};
     const LockRank rank_;
@@ -73,10 +154,16 @@ private:
 /// Also keeps interrupts of this CPU off.
 class [[nodiscard]] IrqSpinGuard {
 public:
-    explicit IrqSpinGuard(SpinLock& lock) : lock_(lock), state_(hal::irq_save()) { lock_.lock(); }
+    explicit IrqSpinGuard(SpinLock& lock) : lock_(lock), state_(hal::irq_save()) {
+        hal::preempt_disable();
+        lock_.raw_lock();
+    }
+    /// Interrupts first: where the preemption count reaches 0 the scheduler may run, and it does not
+    /// with interrupts disabled.
     ~IrqSpinGuard() {
-        lock_.unlock();
+        lock_.raw_unlock();
         hal::irq_restore(state_);
+        hal::preempt_enable();
     }
     KILN_NON_COPYABLE(IrqSpinGuard);
 
