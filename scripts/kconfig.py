@@ -183,20 +183,12 @@ def menuconfig(tree, path):
             if not line.startswith("#") or NOT_SET.match(line.strip()):
                 break
             header.append(line)
-    os.environ["KCONFIG_CONFIG"] = path + ".edit"
+    # The screen saves full configurations; a file here holds what differs from the defaults.
+    kconfiglib.Kconfig.write_config = (
+        lambda self, filename=None, **_: self.write_min_config(filename or path, "".join(header)))
+    os.environ["KCONFIG_CONFIG"] = path
     os.environ["MENUCONFIG_STYLE"] = "default"
-    tree.write_config(path + ".edit")
-    before = open(path + ".edit", encoding="utf-8").read()
-    try:
-        screen.menuconfig(tree)
-        changed = open(path + ".edit", encoding="utf-8").read() != before
-        if changed:
-            tree.write_min_config(path, header="".join(header))
-        print("%s %s" % (path, "saved" if changed else "unchanged"))
-    finally:
-        for leftover in (path + ".edit", path + ".edit.old"):
-            if os.path.exists(leftover):
-                os.remove(leftover)
+    screen.menuconfig(tree)
 
 
 def main():
