@@ -5,7 +5,7 @@ usage: check_includes.py LIBRARIES_JSON…     as CMake writes them, build/host/
 
  undeclared-include     <kiln/…> is a header of the library itself or of one it names in DEPS or OPTIONAL_DEPS
                         (in tests also TEST_DEPS); headers that come along transitively are not enough
- relative-include       "…" includes stay within the library's own folder, without ..
+ relative-include       "…" includes stay within the library's own folder
  freestanding-headers   kernel code includes only the allocation-free part of the C++ library
  tools-see-abi          tools/ and apps' hosted parts include headers of abi/ only
  cpu-code               assembler and CPU #ifdefs only in arch/ and plat/ (or a library's src/arch/<cpu>/)
@@ -21,11 +21,12 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 CPU_CODE = re.compile(r"\b(?:asm|__asm__)\b(?:\s+(?:volatile|goto))*\s*[({]|__(?:x86_64|aarch64)__|<(?:immintrin|cpuid|x86intrin)\.h>")
 # An empty asm with a memory clobber is a compiler barrier and names no CPU's instruction.
 COMPILER_BARRIER = re.compile(r'asm\s+volatile\s*\(\s*""')
+TEST_FILE = re.compile(r"_(test|fuzz)\.[ch]pp$|/test_[^/]*\.hpp$")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
 MAX_LINES = 800
 FREESTANDING = set("""
 algorithm array atomic bit climits compare concepts coroutine cstdarg cstddef cstdint cstdlib cstring initializer_list
-iterator limits new numeric optional ratio source_location span string_view tuple type_traits utility variant version
+iterator limits memory new numeric optional ratio source_location span string_view tuple type_traits utility variant version
 stddef.h stdint.h stdarg.h limits.h stdbool.h
 """.split())
 # In kernel code on the host the C library stands in for the machine; only files that are host-only may use it.
@@ -45,6 +46,7 @@ class Checker:
         # The same folder in several builds is one library; `arch` is another folder in each architecture.
         self.libraries = {lib["dir"]: lib for lib in libraries}
         self.problems = []
+        self.stand_ins = {lib["name"] for lib in libraries if lib["stand_in"]}
         self.owners = {}
         for header in files_below(os.path.join(ROOT, "kernel", "arch")):
             if "/include/kiln/" in header:
@@ -61,26 +63,29 @@ class Checker:
         nested = set(self.libraries) - {lib["dir"]}
         host_only = set(lib["host_only"])
         seen = {lib["name"], *lib["deps"], *lib["optional_deps"]}
+        in_tests = seen | set(lib["test_deps"]) | self.stand_ins
         for path in files_below(lib["dir"], nested):
-            test = (path.endswith(("_test.cpp", "_fuzz.cpp")) or path in host_only or "/tests/" in path
+            test = (TEST_FILE.search(path) or path in host_only or "/tests/" in path
                     or lib["stand_in"])
             with open(path, encoding="utf-8") as file:
                 text = file.read()
-            self.check_file(path, text, lib, seen | set(lib["test_deps"]) if test else seen, test)
+            self.check_file(path, text, lib, in_tests if test else seen, test)
 
     def check_file(self, path, text, lib, seen, test):
+        in_arch = re.search(r"/kernel/(arch|plat)/|/src/arch/", path)
         for match in INCLUDE.finditer(text):
             line = text.count("\n", 0, match.start()) + 1
             kind, name = match.groups()
             if kind == '"':
-                if ".." in name.split("/"):
-                    self.problem(path, line, "relative-include", '"%s" leaves the folder' % name)
+                target = os.path.normpath(os.path.join(os.path.dirname(path), name))
+                if not target.startswith(lib["dir"] + "/"):
+                    self.problem(path, line, "relative-include", '"%s" leaves the folder of %s' % (name, lib["name"]))
             elif name.startswith("kiln/"):
                 self.check_kiln_include(path, line, name, lib, seen)
-            elif not test and not name.startswith("config/") and name not in FREESTANDING:
+            elif not test and not name.startswith("config/") and name not in FREESTANDING and not (
+                    in_arch and name == "cpuid.h"):
                 self.problem(path, line, "freestanding-headers",
                              "<%s> is not among the headers that kernel code may use" % name)
-        in_arch = re.search(r"/kernel/(arch|plat)/|/src/arch/", path)
         if not in_arch and not test and not path.endswith(".S") and "/abi/" not in path:
             code = COMMENT.sub(lambda m: "\n" * m.group().count("\n"), text)
             for match in CPU_CODE.finditer(code):

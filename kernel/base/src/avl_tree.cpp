@@ -57,7 +57,8 @@ void rebalance(TreeNode** root, TreeNode* n, TreeAugment augment) {
             if (height(n->left->left) < height(n->left->right)) rotate_left(root, n->left, augment);
             n = rotate_right(root, n, augment);
         } else if (right > left + 1) {
-            if (height(n->right->right) < height(n->right->left)) rotate_right(root, n->right, augment);
+            if (height(n->right->right) < height(n->right->left))
+                rotate_right(root, n->right, augment);
             n = rotate_left(root, n, augment);
         }
         refresh(n, augment);
@@ -90,7 +91,8 @@ TreeNode* tree_prev(TreeNode* n) {
     return n->parent;
 }
 
-void tree_insert(TreeNode** root, TreeNode* parent, TreeNode** link, TreeNode* n, TreeAugment augment) {
+void tree_insert(TreeNode** root, TreeNode* parent, TreeNode** link, TreeNode* n,
+                 TreeAugment augment) {
     n->parent = parent;
     n->left = nullptr;
     n->right = nullptr;

@@ -39,8 +39,8 @@ std::uint32_t check(const TreeNode* n, const TreeNode* parent) {
 }
 int check_largest(Item* e) {
     if (!e) return 0;
-    const int expected =
-        std::max({e->value, check_largest(Augmented::left(*e)), check_largest(Augmented::right(*e))});
+    const int expected = std::max(
+        {e->value, check_largest(Augmented::left(*e)), check_largest(Augmented::right(*e))});
     EXPECT_EQ(e->largest, expected);
     return expected;
 }
@@ -71,14 +71,16 @@ void run_random(unsigned seed) {
             check(tree.root() ? &tree.root()->node : nullptr, nullptr);
             if constexpr (std::is_same_v<Tree, Augmented>) check_largest(tree.root());
             auto expected = model.begin();
-            for (Item* e = tree.first(); e; e = Tree::next(*e), ++expected) ASSERT_EQ(e, expected->second.get());
+            for (Item* e = tree.first(); e; e = Tree::next(*e), ++expected)
+                ASSERT_EQ(e, expected->second.get());
             EXPECT_EQ(expected, model.end());
         }
         const int probe = static_cast<int>(random() % 400);
         auto above = model.lower_bound(probe);
         EXPECT_EQ(tree.lower_bound(probe), above == model.end() ? nullptr : above->second.get());
         auto below = model.upper_bound(probe);
-        EXPECT_EQ(tree.last_not_above(probe), below == model.begin() ? nullptr : std::prev(below)->second.get());
+        EXPECT_EQ(tree.last_not_above(probe),
+                  below == model.begin() ? nullptr : std::prev(below)->second.get());
     }
     for (Item* e = tree.last(); e; e = tree.last()) tree.remove(*e);
     EXPECT_TRUE(tree.is_empty());

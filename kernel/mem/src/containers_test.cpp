@@ -110,9 +110,7 @@ void run_model(unsigned seed) {
                 model[key] = step;
                 ASSERT_TRUE(map.set(key, Counted(step)).ok());
                 break;
-            case 2:
-                ASSERT_EQ(map.erase(key), model.erase(key) == 1);
-                break;
+            case 2: ASSERT_EQ(map.erase(key), model.erase(key) == 1); break;
             default: {
                 const Counted* found = map.find(key);
                 ASSERT_EQ(found != nullptr, model.contains(key));
@@ -124,7 +122,8 @@ void run_model(unsigned seed) {
         ASSERT_EQ(map.size(), model.size());
         if (step % 2000 == 0) {
             const auto odd = [](int k, const Counted&) { return k % 2 == 1; };
-            EXPECT_EQ(map.erase_if(odd), std::erase_if(model, [](const auto& e) { return e.first % 2 == 1; }));
+            EXPECT_EQ(map.erase_if(odd),
+                      std::erase_if(model, [](const auto& e) { return e.first % 2 == 1; }));
         }
     }
     std::size_t visited = 0;
@@ -143,7 +142,8 @@ TEST(HashMap, AgreesWithMap) {
 
 TEST(HashMap, StringKeysAreFoundByView) {
     HashMap<String, int> map;
-    for (int i = 0; i < 100; i++) ASSERT_TRUE(map.insert(String::format("key{}", i).value(), i).ok());
+    for (int i = 0; i < 100; i++)
+        ASSERT_TRUE(map.insert(String::format("key{}", i).value(), i).ok());
     ASSERT_NE(map.find(std::string_view("key42")), nullptr);
     EXPECT_EQ(*map.find(std::string_view("key42")), 42);
     EXPECT_FALSE(map.contains(std::string_view("key100")));

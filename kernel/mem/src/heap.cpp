@@ -50,8 +50,12 @@ std::uint64_t heap_trim() { return heap.trim(); }
 
 }  // namespace kiln::mem
 
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return kiln::mem::allocate(size); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return kiln::mem::allocate(size); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    return kiln::mem::allocate(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+    return kiln::mem::allocate(size);
+}
 void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
     return kiln::mem::allocate_aligned(size, static_cast<std::size_t>(alignment));
 }

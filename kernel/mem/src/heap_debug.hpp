@@ -21,7 +21,9 @@ public:
     void* allocate_aligned(std::size_t size, std::size_t alignment) {
         return fence(heap_.allocate_aligned(with_trailer(size), alignment), size);
     }
-    void* allocate_zeroed(std::size_t size) { return fence(heap_.allocate_zeroed(with_trailer(size)), size); }
+    void* allocate_zeroed(std::size_t size) {
+        return fence(heap_.allocate_zeroed(with_trailer(size)), size);
+    }
     void release(void* p) {
         if (!p) return;
         check(p);
@@ -48,24 +50,31 @@ private:
         return size > SIZE_MAX - sizeof(Trailer) ? SIZE_MAX : size + sizeof(Trailer);
     }
     Trailer* trailer(void* p) {
-        return reinterpret_cast<Trailer*>(static_cast<std::byte*>(p) + heap_.usable_size(p) - sizeof(Trailer));
+        return reinterpret_cast<Trailer*>(static_cast<std::byte*>(p) + heap_.usable_size(p) -
+                                          sizeof(Trailer));
     }
     void* fence(void* p, std::size_t size) {
         if (!p) return nullptr;
         Trailer* t = trailer(p);
         auto* begin = static_cast<unsigned char*>(p) + size;
-        std::memset(begin, kFence, static_cast<std::size_t>(reinterpret_cast<unsigned char*>(t) - begin));
+        std::memset(begin, kFence,
+                    static_cast<std::size_t>(reinterpret_cast<unsigned char*>(t) - begin));
         *t = {size ^ kSizeKey, kAllocated ^ reinterpret_cast<std::uintptr_t>(p)};
         return p;
     }
     void check(void* p) {
         const Trailer* t = trailer(p);
-        if (t->mark == (kFreed ^ reinterpret_cast<std::uintptr_t>(p))) panicf("heap: {} freed twice", p);
-        const std::size_t room = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(t) - static_cast<std::byte*>(p));
+        if (t->mark == (kFreed ^ reinterpret_cast<std::uintptr_t>(p)))
+            panicf("heap: {} freed twice", p);
+        const std::size_t room = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(t) -
+                                                          static_cast<std::byte*>(p));
         const std::size_t size = t->size ^ kSizeKey;
         bool intact = t->mark == (kAllocated ^ reinterpret_cast<std::uintptr_t>(p)) && size <= room;
-        for (std::size_t i = size; intact && i < room; i++) intact = static_cast<unsigned char*>(p)[i] == kFence;
-        if (!intact) panicf("heap: write beyond the end of the {} bytes at {}", size <= room ? size : room, p);
+        for (std::size_t i = size; intact && i < room; i++)
+            intact = static_cast<unsigned char*>(p)[i] == kFence;
+        if (!intact)
+            panicf("heap: write beyond the end of the {} bytes at {}", size <= room ? size : room,
+                   p);
     }
 
     Heap heap_;

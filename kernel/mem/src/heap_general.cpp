@@ -26,7 +26,9 @@ struct SlabCounts {
 static_assert(kPageSize / GeneralHeap::kAlignment <= 0x3ff, "the counts have ten bits");
 
 // PageFrame::state's owner bits of a slab's pages: class, and distance to the slab's first page.
-constexpr std::uint32_t slab_owner(unsigned index, std::uint32_t distance) { return index | distance << 8; }
+constexpr std::uint32_t slab_owner(unsigned index, std::uint32_t distance) {
+    return index | distance << 8;
+}
 constexpr unsigned owner_class(std::uint32_t owner) { return owner & 0xff; }
 constexpr std::uint32_t owner_distance(std::uint32_t owner) { return owner >> 8; }
 
@@ -36,7 +38,8 @@ unsigned GeneralHeap::class_of(std::size_t size) {
     if (size <= 128) return size == 0 ? 0 : static_cast<unsigned>((size - 1) / 16);
     // The doubling that holds size, and which quarter of it.
     const unsigned doubling = static_cast<unsigned>(std::bit_width(size - 1)) - 8;
-    return 8 + 4 * doubling + static_cast<unsigned>((size - 1 - (std::size_t{128} << doubling)) >> (5 + doubling));
+    return 8 + 4 * doubling +
+           static_cast<unsigned>((size - 1 - (std::size_t{128} << doubling)) >> (5 + doubling));
 }
 
 // ---- CPU cache ------------------------------------------------------------------------------------------------
@@ -78,7 +81,8 @@ void* GeneralHeap::allocate_aligned(std::size_t size, std::size_t alignment) {
     if (size < alignment) size = alignment;
     if (size > kLargestClass) {
         // Runs are aligned to their length rounded up to a power of two.
-        return allocate_large(alignment <= kPageSize ? size : (size + alignment - 1) & ~(alignment - 1), 0);
+        return allocate_large(
+            alignment <= kPageSize ? size : (size + alignment - 1) & ~(alignment - 1), 0);
     }
     // Classes of a power of two are aligned to their size.
     return allocate_class(class_of(std::bit_ceil(size)));
@@ -141,8 +145,8 @@ std::uint32_t GeneralHeap::new_slab(unsigned index) {
         }
         const auto page = static_cast<std::uint32_t>(block.value().value >> kPageShift);
         for (std::uint32_t i = 0; i < 1u << order; i++) {
-            pages_.frame(page + i)->state =
-                block_state(i == 0 ? BlockKind::kSlab : BlockKind::kSlabTail, order, slab_owner(index, i));
+            pages_.frame(page + i)->state = block_state(
+                i == 0 ? BlockKind::kSlab : BlockKind::kSlabTail, order, slab_owner(index, i));
         }
         SlabCounts{0, 0, 0}.store(*pages_.frame(page));
         footprint_pages_.fetch_add(1u << order, std::memory_order_relaxed);
@@ -207,7 +211,8 @@ void GeneralHeap::put_object(FreeObject* object, unsigned index) {
     if (was_full) link_partial(page, index);
     // An empty slab goes back, unless it is the only one with room: else a lone object freed and allocated again would
     // cost a slab each time.
-    if (counts.used == 0 && (partial_[index] != page || f->next != PageAllocator::kNoPage)) free_slab(page, index);
+    if (counts.used == 0 && (partial_[index] != page || f->next != PageAllocator::kNoPage))
+        free_slab(page, index);
 }
 
 void GeneralHeap::drain(ClassCache& cache, unsigned index, std::uint32_t keep) {
@@ -274,7 +279,9 @@ std::size_t GeneralHeap::usable_size(void* p) {
 }
 
 HeapStats GeneralHeap::stats() {
-    HeapStats stats = {.used_bytes = 0, .footprint_bytes = footprint_pages_.load(std::memory_order_relaxed) << kPageShift,
+    HeapStats stats = {.used_bytes = 0,
+                       .footprint_bytes = footprint_pages_.load(std::memory_order_relaxed)
+                                          << kPageShift,
                        .allocations = 0};
     // A block may be freed on another CPU than it came from: only the sums mean something.
     for (const CpuCache& cpu : caches_) {

@@ -42,7 +42,8 @@ public:
         // 16 … 128 in steps of 16, then four steps to each doubling.
         if (index < 8) return (index + 1) * 16;
         const unsigned doubling = (index - 8) / 4;
-        return (std::size_t{128} << doubling) + ((index - 8) % 4 + 1) * (std::size_t{32} << doubling);
+        return (std::size_t{128} << doubling) +
+               ((index - 8) % 4 + 1) * (std::size_t{32} << doubling);
     }
 
 private:
@@ -60,7 +61,9 @@ private:
         std::int64_t allocations = 0;
     };
 
-    static constexpr std::uint32_t cache_limit(unsigned index) { return index < 12 ? 32 : index < 20 ? 16 : 8; }
+    static constexpr std::uint32_t cache_limit(unsigned index) {
+        return index < 12 ? 32 : index < 20 ? 16 : 8;
+    }
     static unsigned slab_order(unsigned index) { return index < 16 ? 0 : index < 20 ? 1 : 2; }
     static unsigned class_of(std::size_t size);
 

@@ -41,7 +41,9 @@ void RegionHeap::insert(Header* block) {
         before = after;
         after = after->next;
     }
-    const auto end_of = [](Header* h) { return reinterpret_cast<Header*>(reinterpret_cast<std::byte*>(h) + h->size); };
+    const auto end_of = [](Header* h) {
+        return reinterpret_cast<Header*>(reinterpret_cast<std::byte*>(h) + h->size);
+    };
     block->magic = 0;
     block->next = after;
     if (after && end_of(block) == after) {
@@ -73,7 +75,8 @@ void* RegionHeap::allocate_aligned(std::size_t size, std::size_t alignment) {
         const auto pages = static_cast<std::uint32_t>(page_up(size + extra) >> kPageShift);
         Result<PhysAddr> run = pages_.allocate_run(pages, kPageNoReclaim);
         if (!run.ok()) return nullptr;
-        auto* block = static_cast<Header*>(pages_.to_virt(static_cast<std::uint32_t>(run.value().value >> kPageShift)));
+        auto* block = static_cast<Header*>(
+            pages_.to_virt(static_cast<std::uint32_t>(run.value().value >> kPageShift)));
         block->size = pages << kPageShift;
         footprint_bytes_ += block->size;
         insert(block);
@@ -102,11 +105,15 @@ void RegionHeap::release(void* p) {
     insert(block);
 }
 
-std::size_t RegionHeap::usable_size(void* p) { return (static_cast<Header*>(p) - 1)->size - sizeof(Header); }
+std::size_t RegionHeap::usable_size(void* p) {
+    return (static_cast<Header*>(p) - 1)->size - sizeof(Header);
+}
 
 HeapStats RegionHeap::stats() {
     sync::IrqSpinGuard guard(lock_);
-    return {.used_bytes = used_bytes_, .footprint_bytes = footprint_bytes_, .allocations = allocations_};
+    return {.used_bytes = used_bytes_,
+            .footprint_bytes = footprint_bytes_,
+            .allocations = allocations_};
 }
 
 }  // namespace kiln::mem

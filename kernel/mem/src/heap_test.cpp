@@ -27,7 +27,8 @@ protected:
     HeapType heap_;
     std::uint64_t all_;
 };
-using Heaps = testing::Types<GeneralHeap, RegionHeap, CheckedHeap<GeneralHeap>, CheckedHeap<RegionHeap>>;
+using Heaps =
+    testing::Types<GeneralHeap, RegionHeap, CheckedHeap<GeneralHeap>, CheckedHeap<RegionHeap>>;
 TYPED_TEST_SUITE(HeapTest, Heaps);
 
 TYPED_TEST(HeapTest, RandomUseKeepsContents) {
@@ -39,12 +40,14 @@ TYPED_TEST(HeapTest, RandomUseKeepsContents) {
     std::mt19937 random(11);
     for (int step = 0; step < 20000; step++) {
         if (random() % 100 < (step / 4000 % 2 ? 35u : 60u)) {
-            const std::size_t size = random() % 20 == 0 ? random() % 20000 : random() % (random() % 8 ? 200 : 2200);
+            const std::size_t size =
+                random() % 20 == 0 ? random() % 20000 : random() % (random() % 8 ? 200 : 2200);
             const std::size_t alignment = random() % 8 ? 16 : std::size_t{16} << random() % 9;
             const bool zeroed = alignment == 16 && random() % 4 == 0;
-            auto* p = static_cast<unsigned char*>(zeroed               ? this->heap_.allocate_zeroed(size)
-                                                  : alignment == 16 ? this->heap_.allocate(size)
-                                                                    : this->heap_.allocate_aligned(size, alignment));
+            auto* p = static_cast<unsigned char*>(
+                zeroed            ? this->heap_.allocate_zeroed(size)
+                : alignment == 16 ? this->heap_.allocate(size)
+                                  : this->heap_.allocate_aligned(size, alignment));
             ASSERT_NE(p, nullptr);
             ASSERT_EQ(reinterpret_cast<std::uintptr_t>(p) % alignment, 0u);
             ASSERT_GE(this->heap_.usable_size(p), size);
@@ -64,7 +67,8 @@ TYPED_TEST(HeapTest, RandomUseKeepsContents) {
         } else if (!live.empty()) {
             auto it = live.begin();
             std::advance(it, static_cast<long>(random() % std::min<std::size_t>(live.size(), 50)));
-            for (std::size_t i = 0; i < it->second.size; i++) ASSERT_EQ(it->first[i], it->second.fill);
+            for (std::size_t i = 0; i < it->second.size; i++)
+                ASSERT_EQ(it->first[i], it->second.fill);
             this->heap_.release(it->first);
             live.erase(it);
         }
@@ -74,7 +78,8 @@ TYPED_TEST(HeapTest, RandomUseKeepsContents) {
     EXPECT_EQ(this->heap_.stats().allocations, 0u);
     EXPECT_EQ(this->heap_.stats().used_bytes, 0u);
     this->heap_.trim();
-    EXPECT_EQ(this->pages_.check(), this->all_ - (this->heap_.stats().footprint_bytes >> kPageShift));
+    EXPECT_EQ(this->pages_.check(),
+              this->all_ - (this->heap_.stats().footprint_bytes >> kPageShift));
 }
 
 TYPED_TEST(HeapTest, AnswersNullWhenMemoryIsGone) {

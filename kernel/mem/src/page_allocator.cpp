@@ -79,7 +79,8 @@ bool PageAllocator::carve_frames() {
     return false;
 }
 
-void PageAllocator::init(std::span<const hal::MemoryRange> ram, std::span<const hal::MemoryRange> reserved,
+void PageAllocator::init(std::span<const hal::MemoryRange> ram,
+                         std::span<const hal::MemoryRange> reserved,
                          [[maybe_unused]] std::byte* direct_map) {
 #ifdef KILN_HOST
     direct_map_ = direct_map;
@@ -87,13 +88,15 @@ void PageAllocator::init(std::span<const hal::MemoryRange> ram, std::span<const 
     for (const hal::MemoryRange& range : ram) {
         const std::uint64_t begin = page_up(range.begin.value) >> kPageShift;
         const std::uint64_t end = std::min(range.end.value >> kPageShift, kLastPage);
-        if (begin < end) add_ram(static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end));
+        if (begin < end)
+            add_ram(static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end));
     }
     remove_usable(0, 1);
     for (const hal::MemoryRange& range : reserved) {
         const std::uint64_t begin = range.begin.value >> kPageShift;
         const std::uint64_t end = std::min(page_up(range.end.value) >> kPageShift, kLastPage);
-        if (begin < end) remove_usable(static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end));
+        if (begin < end)
+            remove_usable(static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end));
     }
     while (!carve_frames()) {
         if (region_count_ <= 1) panic("no room for the page frame records");
@@ -102,8 +105,9 @@ void PageAllocator::init(std::span<const hal::MemoryRange> ram, std::span<const 
         remove_usable(dropped.begin, dropped.begin + dropped.count);
     }
     // The largest first: that is where frame() looks first.
-    auto* largest = std::max_element(regions_, regions_ + region_count_,
-                                     [](const Region& a, const Region& b) { return a.count < b.count; });
+    auto* largest =
+        std::max_element(regions_, regions_ + region_count_,
+                         [](const Region& a, const Region& b) { return a.count < b.count; });
     std::swap(regions_[0], *largest);
     for (std::uint32_t i = 0; i < run_count_; i++) usable_pages_ += runs_[i].end - runs_[i].begin;
     unopened_ = usable_pages_;
@@ -174,7 +178,8 @@ bool PageAllocator::open_chunk() {
             const std::uint32_t begin = i < run_count_ ? std::clamp(runs_[i].begin, at, end) : end;
             const std::uint32_t stop = i < run_count_ ? std::clamp(runs_[i].end, begin, end) : end;
             for_each_block(at, begin, reserve);
-            for_each_block(begin, stop, [this](std::uint32_t page, unsigned order) { push_free(page, order); });
+            for_each_block(begin, stop,
+                           [this](std::uint32_t page, unsigned order) { push_free(page, order); });
             free_listed_ += stop - begin;
             unopened_ -= stop - begin;
             at = stop;
@@ -220,7 +225,8 @@ void PageAllocator::put_block(std::uint32_t page, unsigned order) {
 
 // ---- allocation -----------------------------------------------------------------------------------------------
 
-inline Result<PhysAddr> PageAllocator::finish(std::uint32_t page, unsigned order, std::uint32_t flags) {
+inline Result<PhysAddr> PageAllocator::finish(std::uint32_t page, unsigned order,
+                                              std::uint32_t flags) {
     PageFrame* f = frame(page);
     f->state = block_state(BlockKind::kAllocated, order);
     f->refs.store(1, std::memory_order_relaxed);
@@ -318,7 +324,8 @@ Result<PhysAddr> PageAllocator::allocate_run(std::uint32_t pages, std::uint32_t 
             frame(p)->state = block_state(BlockKind::kAllocated, o);
         });
         // The rest as its own blocks: valid first records are all that merging needs.
-        for_each_block(page + pages, page + (1u << order), [this](std::uint32_t p, unsigned o) { put_block(p, o); });
+        for_each_block(page + pages, page + (1u << order),
+                       [this](std::uint32_t p, unsigned o) { put_block(p, o); });
     }
     if (flags & kPageZeroed) std::memset(to_virt(page), 0, std::size_t{pages} << kPageShift);
     return block;
@@ -345,7 +352,8 @@ void PageAllocator::unref(PhysAddr address) {
     if (!is_usable(page)) return;
     PageFrame* f = frame(page);
     // Who holds the only reference needs no atomic operation to drop it.
-    if (f->refs.load(std::memory_order_acquire) == 1 || f->refs.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    if (f->refs.load(std::memory_order_acquire) == 1 ||
+        f->refs.fetch_sub(1, std::memory_order_acq_rel) == 1)
         free(address, block_order(f->state));
 }
 
@@ -369,7 +377,8 @@ std::uint64_t PageAllocator::check() {
         for (std::uint32_t page = free_heads_[order]; page != kNoPage; page = frame(page)->next) {
             const PageFrame* f = frame(page);
             KILN_ASSERT(f->state == block_state(BlockKind::kFree, order) && f->prev == prev);
-            KILN_ASSERT(is_usable(page) && is_usable(page + (1u << order) - 1) && page % (1u << order) == 0);
+            KILN_ASSERT(is_usable(page) && is_usable(page + (1u << order) - 1) &&
+                        page % (1u << order) == 0);
             listed += 1u << order;
             prev = page;
         }

@@ -23,7 +23,8 @@ TEST(PageAllocator, WorksInTheSmallestMachine) {
     pages.init(ranges, reserved, ram.base());
     const PageStats stats = pages.stats();
     EXPECT_EQ(stats.total, 159u + 64u);
-    EXPECT_EQ(stats.reserved, 1u /* page 0 */ + 24u /* kernel */ + 2u /* frame records, hole included */);
+    EXPECT_EQ(stats.reserved,
+              1u /* page 0 */ + 24u /* kernel */ + 2u /* frame records, hole included */);
     std::set<std::uint64_t> seen;
     for (;;) {
         Result<PhysAddr> page = pages.allocate(0, kPageZeroed);
@@ -92,8 +93,10 @@ TEST(PageAllocator, RandomUseKeepsBlocksApartAndLosesNothing) {
     TestRam ram(40_MiB);
     ram.fill_with_garbage();
     PageAllocator pages;
-    const hal::MemoryRange ranges[] = {{{0}, {0x9f000}}, {{1_MiB}, {18_MiB + 12288}}, {{30_MiB + 4096}, {40_MiB}}};
-    const hal::MemoryRange reserved[] = {{{1_MiB}, {2_MiB + 4096}}, {{7_MiB}, {8_MiB}}, {{31_MiB}, {31_MiB + 1}}};
+    const hal::MemoryRange ranges[] = {
+        {{0}, {0x9f000}}, {{1_MiB}, {18_MiB + 12288}}, {{30_MiB + 4096}, {40_MiB}}};
+    const hal::MemoryRange reserved[] = {
+        {{1_MiB}, {2_MiB + 4096}}, {{7_MiB}, {8_MiB}}, {{31_MiB}, {31_MiB + 1}}};
     pages.init(ranges, reserved, ram.base());
     const std::uint64_t all = pages.stats().free;
     struct Block {
@@ -127,7 +130,8 @@ TEST(PageAllocator, RandomUseKeepsBlocksApartAndLosesNothing) {
             auto it = live.lower_bound(random() % (40_MiB >> kPageShift));
             if (it == live.end()) it = live.begin();
             if (it->second.kind < 0) {
-                pages.free_run({it->first << kPageShift}, static_cast<std::uint32_t>(it->second.pages));
+                pages.free_run({it->first << kPageShift},
+                               static_cast<std::uint32_t>(it->second.pages));
             } else {
                 pages.free({it->first << kPageShift}, static_cast<unsigned>(it->second.kind));
             }

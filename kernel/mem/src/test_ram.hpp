@@ -16,7 +16,8 @@ namespace kiln::mem {
 class TestRam {
 public:
     explicit TestRam(std::uint64_t size) : size_(size) {
-        void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         EXPECT_NE(p, MAP_FAILED);
         base_ = static_cast<std::byte*>(p);
     }

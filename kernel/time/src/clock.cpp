@@ -47,8 +47,8 @@ std::uint64_t invert(std::uint32_t mult, std::uint32_t shift) {
 }
 
 void publish() {
-    const ClockData data{g_scale.base_cycles, 0, g_realtime_offset.load(std::memory_order_relaxed), g_scale.mult,
-                         g_scale.shift};
+    const ClockData data{g_scale.base_cycles, 0, g_realtime_offset.load(std::memory_order_relaxed),
+                         g_scale.mult, g_scale.shift};
     g_data.write(data);
     if (auto* listener = g_listener.load(std::memory_order_acquire)) {
         const hal::IrqState state = hal::irq_save();
@@ -62,12 +62,15 @@ void publish() {
 std::uint64_t cycles_to_monotonic_ns(std::uint64_t cycles) {
     // The counters of two CPUs may differ by a little around the moment of boot.
     if (cycles < g_scale.base_cycles) return 0;
-    return static_cast<std::uint64_t>((u128{cycles - g_scale.base_cycles} * g_scale.mult) >> g_scale.shift);
+    return static_cast<std::uint64_t>((u128{cycles - g_scale.base_cycles} * g_scale.mult) >>
+                                      g_scale.shift);
 }
 
 std::uint64_t monotonic_ns() { return cycles_to_monotonic_ns(hal::cycle_counter()); }
 
-std::uint64_t realtime_ns() { return monotonic_ns() + g_realtime_offset.load(std::memory_order_relaxed); }
+std::uint64_t realtime_ns() {
+    return monotonic_ns() + g_realtime_offset.load(std::memory_order_relaxed);
+}
 
 std::uint64_t realtime_offset_ns() { return g_realtime_offset.load(std::memory_order_relaxed); }
 
@@ -99,7 +102,9 @@ void set_clock_listener(void (*listener)(const ClockData&)) {
     if (listener) publish();
 }
 
-void set_clock_step_listener(void (*listener)()) { g_step_listener.store(listener, std::memory_order_release); }
+void set_clock_step_listener(void (*listener)()) {
+    g_step_listener.store(listener, std::memory_order_release);
+}
 
 void init() {
     const hal::ClockScale& scale = hal::clock_scale();

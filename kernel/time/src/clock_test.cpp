@@ -50,7 +50,8 @@ TEST_F(Clock, DeadlinesSaturate) {
 }
 
 TEST_F(Clock, CyclesOfADeadlineAreNotEarly) {
-    for (const std::uint64_t ns : {0ull, 1ull, 999ull, 1ull << 33, (1ull << 50) + 12345, 1ull << 55}) {
+    for (const std::uint64_t ns :
+         {0ull, 1ull, 999ull, 1ull << 33, (1ull << 50) + 12345, 1ull << 55}) {
         const std::uint64_t cycles = deadline_to_cycles(ns);
         EXPECT_GE(cycles_to_monotonic_ns(cycles), ns);
         if (cycles > 0) {
@@ -75,7 +76,8 @@ TEST_F(Clock, TellsItsListeners) {
     host::advance_time_ns(123456789);
     __extension__ using u128 = unsigned __int128;
     const std::uint64_t cycles = 1000 + 123456789;
-    const auto ns = static_cast<std::uint64_t>((u128{cycles - seen.base_cycles} * seen.mult) >> seen.shift);
+    const auto ns =
+        static_cast<std::uint64_t>((u128{cycles - seen.base_cycles} * seen.mult) >> seen.shift);
     EXPECT_EQ(seen.monotonic_base_ns + ns, monotonic_ns());
     EXPECT_EQ(clock_data().mult, seen.mult);
 }

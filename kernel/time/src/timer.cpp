@@ -13,7 +13,9 @@ namespace kiln::time {
 /// The timers of one CPU. Only that CPU runs their callbacks and arms its hardware timer.
 struct alignas(64) TimerQueue {
     struct Earlier {
-        bool operator()(const Timer& a, const Timer& b) const { return a.deadline() < b.deadline(); }
+        bool operator()(const Timer& a, const Timer& b) const {
+            return a.deadline() < b.deadline();
+        }
     };
 
     sync::SpinLock lock{sync::LockRank::kTimer};
@@ -51,7 +53,8 @@ TimerQueue& TimerQueue::lock_of(Timer& timer) {
 
 void TimerQueue::insert(Timer& timer, Deadline deadline, std::uint64_t slack_ns) {
     // One interrupt for both, if the timer may wait until the one that comes anyway.
-    if (slack_ns != 0 && hardware > deadline && hardware - deadline <= slack_ns && !expiring) deadline = hardware;
+    if (slack_ns != 0 && hardware > deadline && hardware - deadline <= slack_ns && !expiring)
+        deadline = hardware;
     timer.deadline_.store(deadline, std::memory_order_relaxed);
     timer.armed_.store(true, std::memory_order_relaxed);
     heap.push(timer);
@@ -142,7 +145,9 @@ bool TimerQueue::cancel(Timer& timer) {
     return was_armed;
 }
 
-void Timer::start(Deadline deadline, std::uint64_t slack_ns) { TimerQueue::start(*this, deadline, slack_ns); }
+void Timer::start(Deadline deadline, std::uint64_t slack_ns) {
+    TimerQueue::start(*this, deadline, slack_ns);
+}
 
 bool Timer::cancel() { return TimerQueue::cancel(*this); }
 

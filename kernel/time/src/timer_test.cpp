@@ -45,7 +45,8 @@ protected:
         EXPECT_FALSE(hal::irqs_enabled());
         EXPECT_TRUE(hal::cpu_local().in_interrupt);
         EXPECT_FALSE(t.is_armed());
-        fired.push_back({monotonic_ns(), static_cast<int>(reinterpret_cast<std::intptr_t>(argument))});
+        fired.push_back(
+            {monotonic_ns(), static_cast<int>(reinterpret_cast<std::intptr_t>(argument))});
     }
     static void* tag(int n) { return reinterpret_cast<void*>(static_cast<std::intptr_t>(n)); }
 
@@ -183,9 +184,7 @@ TEST_F(TimerTest, AgreesWithAModelUnderRandomOperations) {
                 model[i] = now + random() % 5000;
                 timers[i].start(model[i]);
                 break;
-            case 2:
-                EXPECT_EQ(timers[i].cancel(), model.erase(i) == 1);
-                break;
+            case 2: EXPECT_EQ(timers[i].cancel(), model.erase(i) == 1); break;
             default: {
                 now += random() % 700;
                 fired.clear();
@@ -200,8 +199,10 @@ TEST_F(TimerTest, AgreesWithAModelUnderRandomOperations) {
                     }
                 }
                 ASSERT_EQ(fired.size(), due.size());
-                for (std::size_t n = 1; n < fired.size(); n++) EXPECT_LE(fired[n - 1].at, fired[n].at);
-                for (const Event& e : fired) EXPECT_FALSE(timers[static_cast<std::size_t>(e.tag)].is_armed());
+                for (std::size_t n = 1; n < fired.size(); n++)
+                    EXPECT_LE(fired[n - 1].at, fired[n].at);
+                for (const Event& e : fired)
+                    EXPECT_FALSE(timers[static_cast<std::size_t>(e.tag)].is_armed());
             }
         }
         ASSERT_EQ(next_deadline() == kForever, model.empty());

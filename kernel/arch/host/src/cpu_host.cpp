@@ -76,7 +76,6 @@ void preempt_enable() {
 }
 void set_preempt_hook(void (*hook)()) { preempt_hook = hook; }
 
-
 std::uint32_t cpu_count() { return 1; }
 void cpu_call(std::uint64_t mask, void (*fn)(void*), void* argument) {
     if ((mask & 1) != 0) fn(argument);

@@ -34,7 +34,8 @@ TreeNode* tree_last(TreeNode* root);
 TreeNode* tree_next(TreeNode* node);
 TreeNode* tree_prev(TreeNode* node);
 /// Links `node` below `parent` at `*link` (which is null) and rebalances.
-void tree_insert(TreeNode** root, TreeNode* parent, TreeNode** link, TreeNode* node, TreeAugment augment);
+void tree_insert(TreeNode** root, TreeNode* parent, TreeNode** link, TreeNode* node,
+                 TreeAugment augment);
 void tree_remove(TreeNode** root, TreeNode* node, TreeAugment augment);
 /// Recomputes the summaries from `node` up to the root.
 void tree_propagate(TreeNode* node, TreeAugment augment);
@@ -116,11 +117,12 @@ public:
 private:
     static T* owner(TreeNode* n) {
         if (!n) return nullptr;
-        const auto offset = reinterpret_cast<std::uintptr_t>(&(reinterpret_cast<T*>(kProbe)->*Hook)) - kProbe;
+        const auto offset =
+            reinterpret_cast<std::uintptr_t>(&(reinterpret_cast<T*>(kProbe)->*Hook)) - kProbe;
         return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(n) - offset);
     }
     static constexpr detail::TreeAugment augment() {
-        if constexpr (requires(T& e, T* child) { Traits::augment(e, child, child); }) {
+        if constexpr (requires(T & e, T * child) { Traits::augment(e, child, child); }) {
             return [](TreeNode* n) { Traits::augment(*owner(n), owner(n->left), owner(n->right)); };
         } else {
             return nullptr;

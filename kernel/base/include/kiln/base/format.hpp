@@ -22,25 +22,29 @@ struct FormatArg {
         std::string_view s;
     };
 
+    constexpr FormatArg(Kind k, std::uint64_t value) : kind(k), u(value) {}
+    explicit constexpr FormatArg(std::int64_t value) : kind(Kind::kSigned), i(value) {}
+    explicit constexpr FormatArg(std::string_view value) : kind(Kind::kString), s(value) {}
+
     template <typename T>
     static constexpr FormatArg of(const T& v) {
         if constexpr (std::same_as<T, bool>) {
-            return {.kind = Kind::kBool, .u = v};
+            return {Kind::kBool, v};
         } else if constexpr (std::same_as<T, char>) {
-            return {.kind = Kind::kChar, .u = static_cast<unsigned char>(v)};
+            return {Kind::kChar, static_cast<unsigned char>(v)};
         } else if constexpr (std::same_as<T, PhysAddr> || std::same_as<T, VirtAddr>) {
-            return {.kind = Kind::kPointer, .u = v.value};
+            return {Kind::kPointer, v.value};
         } else if constexpr (std::is_enum_v<T>) {
             return of(static_cast<std::underlying_type_t<T>>(v));
         } else if constexpr (std::signed_integral<T>) {
-            return {.kind = Kind::kSigned, .i = v};
+            return FormatArg(std::int64_t{v});
         } else if constexpr (std::unsigned_integral<T>) {
-            return {.kind = Kind::kUnsigned, .u = v};
+            return {Kind::kUnsigned, v};
         } else if constexpr (std::is_convertible_v<T, std::string_view>) {
-            return {.kind = Kind::kString, .s = v};
+            return FormatArg(std::string_view(v));
         } else {
             static_assert(std::is_pointer_v<T>, "type can't be formatted");
-            return {.kind = Kind::kPointer, .u = reinterpret_cast<std::uint64_t>(v)};
+            return {Kind::kPointer, reinterpret_cast<std::uint64_t>(v)};
         }
     }
 };

@@ -19,7 +19,8 @@ struct HeapNode {
 
     HeapNode* child = nullptr;  ///< leftmost child
     HeapNode* next = nullptr;   ///< sibling to the right
-    HeapNode* prev = nullptr;   ///< sibling to the left; of a leftmost child the parent; null for the root
+    HeapNode* prev =
+        nullptr;  ///< sibling to the left; of a leftmost child the parent; null for the root
     bool linked = false;
 };
 
@@ -79,7 +80,8 @@ public:
 
 private:
     static T* owner(HeapNode* n) {
-        const auto offset = reinterpret_cast<std::uintptr_t>(&(reinterpret_cast<T*>(kProbe)->*Hook)) - kProbe;
+        const auto offset =
+            reinterpret_cast<std::uintptr_t>(&(reinterpret_cast<T*>(kProbe)->*Hook)) - kProbe;
         return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(n) - offset);
     }
     static const HeapNode* parent(const HeapNode* n) {

@@ -64,7 +64,9 @@ public:
     HashMap(const HashMap&) = delete;
     HashMap& operator=(const HashMap&) = delete;
     HashMap(HashMap&& o) noexcept
-        : slots_(std::exchange(o.slots_, nullptr)), capacity_(std::exchange(o.capacity_, 0)), size_(std::exchange(o.size_, 0)) {}
+        : slots_(std::exchange(o.slots_, nullptr)),
+          capacity_(std::exchange(o.capacity_, 0)),
+          size_(std::exchange(o.size_, 0)) {}
     HashMap& operator=(HashMap&& o) noexcept {
         std::swap(slots_, o.slots_);
         std::swap(capacity_, o.capacity_);
@@ -125,7 +127,9 @@ public:
     template <typename Visit>
     void for_each(Visit visit) {
         for (std::size_t i = 0; i < capacity_; i++) {
-            if (slots_[i].used && !visit(static_cast<const K&>(slots_[i].entry.key), slots_[i].entry.value)) return;
+            if (slots_[i].used &&
+                !visit(static_cast<const K&>(slots_[i].entry.key), slots_[i].entry.value))
+                return;
         }
     }
     /// Removes the pairs for which `pick(const K&, V&)` is true; returns how many.
@@ -134,7 +138,8 @@ public:
         std::size_t erased = 0;
         for (std::size_t i = 0; i < capacity_;) {
             // An erase moves later entries into slot i: look at it again.
-            if (slots_[i].used && pick(static_cast<const K&>(slots_[i].entry.key), slots_[i].entry.value)) {
+            if (slots_[i].used &&
+                pick(static_cast<const K&>(slots_[i].entry.key), slots_[i].entry.value)) {
                 erase_at(i);
                 erased++;
             } else {

@@ -19,7 +19,9 @@ public:
     String(const String&) = delete;
     String& operator=(const String&) = delete;
     String(String&& o) noexcept
-        : data_(std::exchange(o.data_, nullptr)), size_(std::exchange(o.size_, 0)), capacity_(std::exchange(o.capacity_, 0)) {}
+        : data_(std::exchange(o.data_, nullptr)),
+          size_(std::exchange(o.size_, 0)),
+          capacity_(std::exchange(o.capacity_, 0)) {}
     String& operator=(String&& o) noexcept {
         std::swap(data_, o.data_);
         std::swap(size_, o.size_);

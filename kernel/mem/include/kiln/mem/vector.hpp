@@ -25,7 +25,9 @@ public:
     Vector(const Vector&) = delete;
     Vector& operator=(const Vector&) = delete;
     Vector(Vector&& o) noexcept
-        : data_(std::exchange(o.data_, nullptr)), size_(std::exchange(o.size_, 0)), capacity_(std::exchange(o.capacity_, 0)) {}
+        : data_(std::exchange(o.data_, nullptr)),
+          size_(std::exchange(o.size_, 0)),
+          capacity_(std::exchange(o.capacity_, 0)) {}
     Vector& operator=(Vector&& o) noexcept {
         std::swap(data_, o.data_);
         std::swap(size_, o.size_);
@@ -94,9 +96,7 @@ public:
         size_++;
         return e;
     }
-    Result<void> append(std::span<const T> values)
-        requires std::is_trivially_copyable_v<T>
-    {
+    Result<void> append(std::span<const T> values) requires std::is_trivially_copyable_v<T> {
         std::size_t total;
         if (!checked_add(size_, values.size(), &total)) return Errno::kENOMEM;
         if (total > capacity_) TRY(reserve(total > 2 * capacity_ ? total : 2 * capacity_));

@@ -17,8 +17,8 @@ namespace kiln::fs {
 /// alone; cpio parts unpacked into it; /dev, /proc, /sys, /dev/shm, /tmp. `initrd` stays reserved for ever and is mapped
 /// in place; it may be empty. Returns the bytes of the launch record part (empty: there is none).
 /// Hostile or cut-short parts: EIO, EINVAL, ENOMEM, with a static sentence in `*reason`.
-Result<std::span<const std::byte>> mount_boot_root(std::span<const std::byte> initrd, PhysAddr initrd_phys,
-                                                   const char** reason);
+Result<std::span<const std::byte>> mount_boot_root(std::span<const std::byte> initrd,
+                                                   PhysAddr initrd_phys, const char** reason);
 
 /// How the console serves the program's standard streams; from the launch record's flags
 /// (abi/formats/launch.hpp explains each).
