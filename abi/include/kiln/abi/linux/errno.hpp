@@ -85,6 +85,7 @@ enum class Errno : std::int32_t {
     kEALREADY = 114,
     kEINPROGRESS = 115,
     kESTALE = 116,
+    kEUCLEAN = 117,
     kEDQUOT = 122,
     kECANCELED = 125,
     kEOWNERDEAD = 130,

@@ -41,6 +41,7 @@ enum class LockRank : std::uint8_t {
     kPages = 220,
     kKernelMap = 225,
     kIrq = 230,
+    kRandom = 235,
     kConsole = 240,
     kLog = 250,
 };
