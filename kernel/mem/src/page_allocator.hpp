@@ -170,6 +170,8 @@ private:
 PageAllocator& page_allocator();
 
 
+/// Unmaps the kernel stacks kept for reuse; returns pages freed.
+std::uint64_t kernel_map_trim();
 /// Gives back what the heap and the stack cache can spare; returns pages freed.
 std::uint64_t trim_caches();
 

@@ -25,7 +25,7 @@ std::uint32_t page_refs(PhysAddr page) { return allocator.refs(page); }
 PageStats page_stats() { return allocator.stats(); }
 void set_reclaim_hook(std::uint64_t (*hook)(std::uint64_t)) { allocator.set_reclaim_hook(hook); }
 
-std::uint64_t trim_caches() { return heap_trim(); }
+std::uint64_t trim_caches() { return heap_trim() + kernel_map_trim(); }
 
 void init() {
 #ifdef KILN_HOST

@@ -48,6 +48,10 @@ public:
 private:
     IoBuffer(std::uintptr_t base, std::size_t length, bool is_user)
         : single_{base, length}, remaining_(length), is_user_(is_user) {}
+    const IoVec& element(std::size_t index) const;
+    /// `move(address, bytes done before, length)` returns the bytes not moved.
+    template <typename Move>
+    Result<std::size_t> transfer(std::size_t length, Move move);
 
     IoVec single_;
     std::span<const IoVec> vector_;  ///< empty: single_
