@@ -15,9 +15,20 @@
 namespace kiln::mem {
 namespace {
 
-using Chosen = std::conditional_t<config::heap_general, GeneralHeap, RegionHeap>;
-using Heap = std::conditional_t<config::heap_debug, CheckedHeap<Chosen>, Chosen>;
-constinit Heap heap(page_allocator());
+constinit GeneralHeap::CpuCaches cpu_caches;
+
+// A general heap, with checks or without, or a region heap.
+template <bool kGeneral>
+struct Choice {
+    using Heap = std::conditional_t<config::heap_debug, CheckedHeap<GeneralHeap>, GeneralHeap>;
+    static constexpr Heap make() { return Heap(kernel_pages, cpu_caches); }
+};
+template <>
+struct Choice<false> {
+    using Heap = RegionHeap;
+    static constexpr Heap make() { return Heap(kernel_pages); }
+};
+constinit auto heap = Choice<config::heap_general>::make();
 
 }  // namespace
 

@@ -76,7 +76,7 @@ void* GeneralHeap::allocate_zeroed(std::size_t size) {
 }
 
 void* GeneralHeap::allocate_aligned(std::size_t size, std::size_t alignment) {
-    KILN_ASSERT(std::has_single_bit(alignment));
+    KILN_ASSERT((alignment & (alignment - 1)) == 0);
     if (alignment <= kAlignment) return allocate(size);
     if (size < alignment) size = alignment;
     if (size > kLargestClass) {

@@ -25,7 +25,25 @@ public:
     static constexpr std::size_t kAlignment = 16;
     static constexpr unsigned kClassCount = 24;
 
-    explicit constexpr GeneralHeap(PageAllocator& pages) : pages_(pages) {}
+    /// Free objects are linked through their first word.
+    struct FreeObject {
+        FreeObject* next;
+    };
+    struct ClassCache {
+        FreeObject* head = nullptr;
+        std::uint32_t count = 0;
+    };
+    /// Touched by its CPU alone, with interrupts off.
+    struct alignas(64) CpuCache {
+        ClassCache classes[kClassCount];
+        std::int64_t used_bytes = 0;
+        std::int64_t allocations = 0;
+    };
+    /// Kept apart so that the kernel's own lies in .bss.
+    using CpuCaches = std::array<CpuCache, config::nr_cpus>;
+
+    constexpr GeneralHeap(PageAllocator& pages, CpuCaches& caches)
+        : pages_(pages), caches_(caches) {}
     KILN_NON_COPYABLE(GeneralHeap);
 
     void* allocate(std::size_t size);
@@ -47,20 +65,6 @@ public:
     }
 
 private:
-    /// Free objects are linked through their first word.
-    struct FreeObject {
-        FreeObject* next;
-    };
-    struct ClassCache {
-        FreeObject* head = nullptr;
-        std::uint32_t count = 0;
-    };
-    struct alignas(64) CpuCache {
-        ClassCache classes[kClassCount];
-        std::int64_t used_bytes = 0;
-        std::int64_t allocations = 0;
-    };
-
     static constexpr std::uint32_t cache_limit(unsigned index) {
         return index < 12 ? 32 : index < 20 ? 16 : 8;
     }
@@ -81,7 +85,7 @@ private:
     void free_slab(std::uint32_t page, unsigned index);
 
     PageAllocator& pages_;
-    std::array<CpuCache, config::nr_cpus> caches_{};
+    CpuCaches& caches_;
     sync::SpinLock lock_{sync::LockRank::kHeap};
     std::uint32_t partial_[kClassCount] = {};  ///< slabs with room, as page numbers
     std::atomic<std::uint64_t> footprint_pages_{0};

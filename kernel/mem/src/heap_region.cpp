@@ -61,7 +61,7 @@ void RegionHeap::insert(Header* block) {
 }
 
 void* RegionHeap::allocate_aligned(std::size_t size, std::size_t alignment) {
-    KILN_ASSERT(std::has_single_bit(alignment));
+    KILN_ASSERT((alignment & (alignment - 1)) == 0);
     constexpr std::size_t kLargest = (kPageSize << kMaxOrder) - sizeof(Header);
     if (alignment < kAlignment) alignment = kAlignment;
     if (size > kLargest || alignment > kLargest - size) return nullptr;

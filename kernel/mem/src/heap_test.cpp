@@ -23,12 +23,12 @@ protected:
         all_ = pages_.stats().free;
     }
     TestRam ram_;
-    PageAllocator pages_;
+    TestPages pages_;
     HeapType heap_;
     std::uint64_t all_;
 };
-using Heaps =
-    testing::Types<GeneralHeap, RegionHeap, CheckedHeap<GeneralHeap>, CheckedHeap<RegionHeap>>;
+using Heaps = testing::Types<TestGeneralHeap, RegionHeap, CheckedHeap<TestGeneralHeap>,
+                             CheckedHeap<RegionHeap>>;
 TYPED_TEST_SUITE(HeapTest, Heaps);
 
 TYPED_TEST(HeapTest, RandomUseKeepsContents) {
@@ -104,10 +104,10 @@ TYPED_TEST(HeapTest, FreeingTwiceIsFound) {
 
 TEST(GeneralHeap, ClassesAreAscendingAndChosenTight) {
     TestRam ram(2_MiB);
-    PageAllocator pages;
+    TestPages pages;
     const hal::MemoryRange ranges[] = {ram.all()};
     pages.init(ranges, {}, ram.base());
-    GeneralHeap heap(pages);
+    TestGeneralHeap heap(pages);
     for (unsigned i = 1; i < GeneralHeap::kClassCount; i++)
         EXPECT_LT(GeneralHeap::class_size(i - 1), GeneralHeap::class_size(i));
     EXPECT_EQ(GeneralHeap::class_size(GeneralHeap::kClassCount - 1), GeneralHeap::kLargestClass);
@@ -122,10 +122,10 @@ TEST(GeneralHeap, ClassesAreAscendingAndChosenTight) {
 
 TEST(GeneralHeap, GivesEmptySlabsBack) {
     TestRam ram(16_MiB);
-    PageAllocator pages;
+    TestPages pages;
     const hal::MemoryRange ranges[] = {ram.all()};
     pages.init(ranges, {}, ram.base());
-    GeneralHeap heap(pages);
+    TestGeneralHeap heap(pages);
     std::vector<void*> blocks;
     for (int i = 0; i < 20000; i++) blocks.push_back(heap.allocate(96));
     EXPECT_GT(heap.stats().footprint_bytes, 20000u * 96);
@@ -137,10 +137,10 @@ TEST(GeneralHeap, GivesEmptySlabsBack) {
 
 TEST(CheckedHeapDeathTest, OverflowIsFound) {
     TestRam ram(2_MiB);
-    PageAllocator pages;
+    TestPages pages;
     const hal::MemoryRange ranges[] = {ram.all()};
     pages.init(ranges, {}, ram.base());
-    CheckedHeap<GeneralHeap> heap(pages);
+    CheckedHeap<TestGeneralHeap> heap(pages);
     for (const std::size_t size : {1u, 16u, 33u, 100u, 3000u}) {
         auto* p = static_cast<char*>(heap.allocate(size));
         p[size] = 1;

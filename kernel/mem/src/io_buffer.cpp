@@ -38,7 +38,9 @@ IoBuffer IoBuffer::user_vector(std::span<const IoVec> vec, std::size_t total) {
     return buffer;
 }
 
-const IoVec& IoBuffer::element(std::size_t index) const { return vector_.empty() ? single_ : vector_[index]; }
+const IoVec& IoBuffer::element(std::size_t index) const {
+    return vector_.empty() ? single_ : vector_[index];
+}
 
 template <typename Move>
 Result<std::size_t> IoBuffer::transfer(std::size_t length, Move move) {
@@ -71,7 +73,9 @@ Result<std::size_t> IoBuffer::copy_in(void* to, std::size_t length) {
 }
 
 Result<std::size_t> IoBuffer::zero(std::size_t length) {
-    return transfer(length, [&](std::uintptr_t at, std::size_t, std::size_t part) { return clear(at, part, is_user_); });
+    return transfer(length, [&](std::uintptr_t at, std::size_t, std::size_t part) {
+        return clear(at, part, is_user_);
+    });
 }
 
 void IoBuffer::skip(std::size_t length) {
@@ -79,7 +83,8 @@ void IoBuffer::skip(std::size_t length) {
     remaining_ -= length;
     offset_ += length;
     // At the end of an element stands the start of the next one that has bytes, if there is one.
-    while (index_ + 1 < vector_.size() && offset_ >= vector_[index_].length) offset_ -= vector_[index_++].length;
+    while (index_ + 1 < vector_.size() && offset_ >= vector_[index_].length)
+        offset_ -= vector_[index_++].length;
 }
 
 void IoBuffer::revert(std::size_t length) {

@@ -57,7 +57,8 @@ TEST_F(KernelMap, StacksAreReusedAndTheRestGivenBack) {
     EXPECT_GE(host::tlb_flushes(), flushes + 24);
     EXPECT_FALSE(is_mapped(stacks.back()));
     const std::set<std::uintptr_t> known(stacks.begin(), stacks.end());
-    for (int i = 0; i < 40; i++) EXPECT_TRUE(known.contains(map.allocate_stack(kKernelStackSize).value()));
+    for (int i = 0; i < 40; i++)
+        EXPECT_TRUE(known.contains(map.allocate_stack(kKernelStackSize).value()));
     for (const std::uintptr_t base : stacks) map.free_stack(base, kKernelStackSize);
     EXPECT_EQ(map.trim(), 16u * 4);
     EXPECT_FALSE(is_mapped(stacks.front()));

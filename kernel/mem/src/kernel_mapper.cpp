@@ -18,7 +18,8 @@ void flush_everywhere(std::uintptr_t begin, std::size_t length) {
     if (hal::cpu_count() == 1) return;
     FlushRange range = {begin, length};
     hal::preempt_disable();
-    const std::uint64_t others = ((std::uint64_t{1} << hal::cpu_count()) - 1) & ~(std::uint64_t{1} << hal::cpu_id());
+    const std::uint64_t others =
+        ((std::uint64_t{1} << hal::cpu_count()) - 1) & ~(std::uint64_t{1} << hal::cpu_id());
     hal::cpu_call(
         others,
         [](void* argument) {
@@ -91,7 +92,8 @@ void KernelMapper::release_stack(std::uintptr_t base, std::size_t size) {
         std::size_t count = 0;
     };
     for (std::size_t done = 0; done < size;) {
-        const std::size_t part = size - done < kBatch * kPageSize ? size - done : kBatch * kPageSize;
+        const std::size_t part =
+            size - done < kBatch * kPageSize ? size - done : kBatch * kPageSize;
         Collected collected;
         {
             sync::SpinGuard lock(lock_);
@@ -143,7 +145,8 @@ void KernelMapper::unmap_device(std::uintptr_t address, std::size_t size) {
         sync::SpinGuard lock(lock_);
         // The range is whole: no leaf reaches beyond it, so none needs splitting.
         hal::unmap_range(
-            hal::kernel_page_table_root(), {begin}, length, [](VirtAddr, const hal::PageEntry&, void*) {}, nullptr)
+            hal::kernel_page_table_root(), {begin}, length,
+            [](VirtAddr, const hal::PageEntry&, void*) {}, nullptr)
             .value();
     }
     flush_everywhere(begin, length);

@@ -38,7 +38,7 @@ private:
     std::uintptr_t next_ = hal::kKernelDynamicBase;
     std::array<std::uintptr_t, kCachedStacks> cached_{};  ///< mapped stacks of kKernelStackSize
     std::size_t cached_count_ = 0;
-    Vector<std::uintptr_t> free_slots_;                    ///< unmapped places for such stacks
+    Vector<std::uintptr_t> free_slots_;  ///< unmapped places for such stacks
 };
 
 }  // namespace kiln::mem

@@ -28,10 +28,10 @@ enum class BlockKind : std::uint32_t {
     kFree = 1,
     kAllocated = 2,
     kReserved = 3,
-    kCached = 4,     ///< single page in a CPU's cache
-    kSlab = 5,       ///< first page of a heap slab
-    kSlabTail = 6,   ///< further pages of a slab
-    kLarge = 7,      ///< first page of a large heap allocation
+    kCached = 4,    ///< single page in a CPU's cache
+    kSlab = 5,      ///< first page of a heap slab
+    kSlabTail = 6,  ///< further pages of a slab
+    kLarge = 7,     ///< first page of a large heap allocation
 };
 
 constexpr std::uint32_t block_state(BlockKind kind, unsigned order, std::uint32_t owner = 0) {
@@ -46,7 +46,16 @@ public:
     static constexpr std::uint32_t kNoPage = 0;  ///< page 0 is never given out
     static constexpr std::uint32_t kReservedRefs = UINT32_MAX;
 
-    constexpr PageAllocator() = default;
+    static constexpr std::uint32_t kCacheSize = 30;
+    /// Single pages that a CPU has at hand. Touched by that CPU alone, with interrupts off.
+    struct alignas(64) CpuCache {
+        std::uint32_t count = 0;
+        std::uint32_t pages[kCacheSize] = {};
+    };
+    /// Kept apart so that the kernel's own lies in .bss.
+    using CpuCaches = std::array<CpuCache, config::nr_cpus>;
+
+    explicit constexpr PageAllocator(CpuCaches& caches) : caches_(caches) {}
     KILN_NON_COPYABLE(PageAllocator);
 
     /// `ram` ascending and disjoint; `reserved` in any order, may overlap. `direct_map`: where physical address 0
@@ -82,7 +91,9 @@ public:
     }
     std::uint32_t to_page(const void* p) const {
 #ifdef KILN_HOST
-        if (direct_map_) return static_cast<std::uint32_t>((static_cast<const std::byte*>(p) - direct_map_) >> kPageShift);
+        if (direct_map_)
+            return static_cast<std::uint32_t>((static_cast<const std::byte*>(p) - direct_map_) >>
+                                              kPageShift);
 #endif
         return static_cast<std::uint32_t>(hal::virt_to_phys(p).value >> kPageShift);
     }
@@ -95,7 +106,6 @@ private:
     static constexpr std::uint32_t kChunkPages = 1u << kMaxOrder;
     static constexpr std::size_t kMaxRegions = 8;
     static constexpr std::size_t kMaxRuns = 32;
-    static constexpr std::uint32_t kCacheSize = 30;
     static constexpr unsigned kRefillOrder = 3;
     static constexpr std::uint32_t kDrain = 16;
 
@@ -109,10 +119,6 @@ private:
     struct Run {
         std::uint32_t begin;
         std::uint32_t end;
-    };
-    struct alignas(64) CpuCache {
-        std::uint32_t count = 0;
-        std::uint32_t pages[kCacheSize] = {};
     };
 
     PageFrame* other_frame(std::uint32_t page);
@@ -138,7 +144,8 @@ private:
     static void for_each_block(std::uint32_t begin, std::uint32_t end, Fn fn) {
         while (begin < end) {
             const unsigned by_size = 31u - static_cast<unsigned>(std::countl_zero(end - begin));
-            const unsigned by_alignment = static_cast<unsigned>(std::countr_zero(begin | kChunkPages));
+            const unsigned by_alignment =
+                static_cast<unsigned>(std::countr_zero(begin | kChunkPages));
             const unsigned order = by_size < by_alignment ? by_size : by_alignment;
             fn(begin, order);
             begin += 1u << order;
@@ -158,17 +165,16 @@ private:
 
     sync::SpinLock lock_{sync::LockRank::kPages};
     std::uint32_t free_heads_[kMaxOrder + 1] = {};
-    std::uint32_t nonempty_ = 0;      ///< bit k: free_heads_[k] is not empty
-    std::uint32_t open_end_ = 0;      ///< chunks below are open
-    std::uint32_t open_run_ = 0;      ///< first run that reaches beyond open_end_
-    std::uint64_t free_listed_ = 0;   ///< pages in the free lists
-    std::uint64_t unopened_ = 0;      ///< usable pages in chunks that are not open
-    std::array<CpuCache, config::nr_cpus> caches_{};
+    std::uint32_t nonempty_ = 0;     ///< bit k: free_heads_[k] is not empty
+    std::uint32_t open_end_ = 0;     ///< chunks below are open
+    std::uint32_t open_run_ = 0;     ///< first run that reaches beyond open_end_
+    std::uint64_t free_listed_ = 0;  ///< pages in the free lists
+    std::uint64_t unopened_ = 0;     ///< usable pages in chunks that are not open
+    CpuCaches& caches_;
 };
 
 /// The one behind the public functions.
-PageAllocator& page_allocator();
-
+extern PageAllocator kernel_pages;
 
 /// Unmaps the kernel stacks kept for reuse; returns pages freed.
 std::uint64_t kernel_map_trim();

@@ -16,7 +16,7 @@ std::uint64_t page_of(PhysAddr a) { return a.value >> kPageShift; }
 TEST(PageAllocator, WorksInTheSmallestMachine) {
     TestRam ram(1280_KiB);
     ram.fill_with_garbage();
-    PageAllocator pages;
+    TestPages pages;
     // As QEMU's microvm describes 1280 KiB: a hole below 1 MiB.
     const hal::MemoryRange ranges[] = {{{0}, {0x9fc00}}, {{0x100000}, {0x140000}}};
     const hal::MemoryRange reserved[] = {{{0x100000}, {0x118000}}, {{0x0}, {0x500}}};
@@ -48,7 +48,7 @@ TEST(PageAllocator, WorksInTheSmallestMachine) {
 
 TEST(PageAllocator, TouchesLittleOfMuchMemory) {
     TestRam ram(65_GiB);
-    PageAllocator pages;
+    TestPages pages;
     const hal::MemoryRange ranges[] = {{{0}, {0x9fc00}}, {{1_MiB}, {3_GiB}}, {{4_GiB}, {65_GiB}}};
     const hal::MemoryRange reserved[] = {{{1_MiB}, {2_MiB}}, {{100_MiB}, {140_MiB}}};
     pages.init(ranges, reserved, ram.base());
@@ -68,7 +68,7 @@ TEST(PageAllocator, TouchesLittleOfMuchMemory) {
 TEST(PageAllocator, ReservedPagesCountNoReferences) {
     TestRam ram(16_MiB);
     ram.fill_with_garbage();
-    PageAllocator pages;
+    TestPages pages;
     const hal::MemoryRange ranges[] = {ram.all()};
     const hal::MemoryRange reserved[] = {{{5_MiB}, {9_MiB + 4096}}};
     pages.init(ranges, reserved, ram.base());
@@ -92,7 +92,7 @@ TEST(PageAllocator, ReservedPagesCountNoReferences) {
 TEST(PageAllocator, RandomUseKeepsBlocksApartAndLosesNothing) {
     TestRam ram(40_MiB);
     ram.fill_with_garbage();
-    PageAllocator pages;
+    TestPages pages;
     const hal::MemoryRange ranges[] = {
         {{0}, {0x9f000}}, {{1_MiB}, {18_MiB + 12288}}, {{30_MiB + 4096}, {40_MiB}}};
     const hal::MemoryRange reserved[] = {
@@ -157,7 +157,7 @@ std::uint64_t reclaim_calls;
 
 TEST(PageAllocator, AsksForReclaimBeforeItGivesUp) {
     TestRam ram(2_MiB);
-    PageAllocator pages;
+    TestPages pages;
     const hal::MemoryRange ranges[] = {ram.all()};
     pages.init(ranges, {}, ram.base());
     static PageAllocator* current;
@@ -189,7 +189,7 @@ TEST(PageAllocator, AsksForReclaimBeforeItGivesUp) {
 
 TEST(PageAllocator, InjectedFailuresComeEveryNthTime) {
     TestRam ram(2_MiB);
-    PageAllocator pages;
+    TestPages pages;
     const hal::MemoryRange ranges[] = {ram.all()};
     pages.init(ranges, {}, ram.base());
     inject_allocation_failures(3);
@@ -202,7 +202,7 @@ TEST(PageAllocator, InjectedFailuresComeEveryNthTime) {
 
 TEST(PageAllocatorDeathTest, FreeingTwiceIsFound) {
     TestRam ram(2_MiB);
-    PageAllocator pages;
+    TestPages pages;
     const hal::MemoryRange ranges[] = {ram.all()};
     pages.init(ranges, {}, ram.base());
     const PhysAddr page = pages.allocate(0, 0).value();

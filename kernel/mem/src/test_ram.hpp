@@ -11,6 +11,9 @@
 
 #include <kiln/hal/platform.hpp>
 
+#include "heap_general.hpp"
+#include "page_allocator.hpp"
+
 namespace kiln::mem {
 
 class TestRam {
@@ -31,6 +34,15 @@ public:
 private:
     std::byte* base_;
     std::uint64_t size_;
+};
+
+/// A page allocator with CPU caches of its own.
+struct TestPages : private std::array<PageAllocator::CpuCaches, 1>, PageAllocator {
+    TestPages() : array{}, PageAllocator((*this)[0]) {}
+};
+/// The same for heaps.
+struct TestGeneralHeap : private std::array<GeneralHeap::CpuCaches, 1>, GeneralHeap {
+    explicit TestGeneralHeap(PageAllocator& pages) : array{}, GeneralHeap(pages, (*this)[0]) {}
 };
 
 }  // namespace kiln::mem

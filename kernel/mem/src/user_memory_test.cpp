@@ -27,7 +27,8 @@ TEST_F(UserMemory, StringsAreCopiedWithTheirErrors) {
     EXPECT_EQ(copy_string_from_user(from, buffer).value(), 5u);
     EXPECT_STREQ(buffer.data(), "hello");
     EXPECT_EQ(copy_string_from_user(from, std::span(buffer).first(6)).value(), 5u);
-    EXPECT_EQ(copy_string_from_user(from, std::span(buffer).first(5)).error(), Errno::kENAMETOOLONG);
+    EXPECT_EQ(copy_string_from_user(from, std::span(buffer).first(5)).error(),
+              Errno::kENAMETOOLONG);
     EXPECT_EQ(copy_string_from_user(UserPtr<const char>(0), buffer).error(), Errno::kEFAULT);
     host::set_bad_user_range(text + 3, 3);
     EXPECT_EQ(copy_string_from_user(from, buffer).error(), Errno::kEFAULT);

@@ -18,7 +18,8 @@ Result<std::size_t> copy_string_from_user(UserPtr<const char> from, std::span<ch
     if (hal::copy_from_user(buffer.data(), address, n) != 0) return Errno::kEFAULT;
     buffer[n] = '\0';
     // Another thread may have put a NUL there meanwhile: what counts is the copy.
-    return static_cast<std::size_t>(std::find(buffer.begin(), buffer.begin() + length, '\0') - buffer.begin());
+    return static_cast<std::size_t>(std::find(buffer.begin(), buffer.begin() + length, '\0') -
+                                    buffer.begin());
 }
 
 }  // namespace kiln::mem
