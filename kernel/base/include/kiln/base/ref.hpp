@@ -36,6 +36,11 @@ public:
             }
         }
     }
+    /// Drops a reference and says whether it was the last: the caller then destroys the object. For
+    /// chains of objects that would otherwise destroy each other recursively.
+    [[nodiscard]] bool drop_ref() const {
+        return count_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+    }
     std::uint32_t ref_count() const { return count_.load(std::memory_order_relaxed); }
 
 protected:

@@ -1,4 +1,4 @@
-// File systems and mounts.
+// File systems: types, instances.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,8 @@
 
 namespace kiln::vfs {
 
+class Dentry;
+
 /// statfs(2) numbers.
 struct FileSystemInfo {
     std::uint64_t magic = 0;
@@ -23,7 +25,8 @@ struct FileSystemInfo {
     std::uint64_t name_max = 255;
 };
 
-/// A mounted instance of a file system (Linux: super block).
+/// A mounted instance of a file system (Linux: super block). Inodes point to it without a
+/// reference: whoever holds an inode holds a Mount, too.
 class FileSystem : public RefCounted<FileSystem> {
 public:
     virtual ~FileSystem() = default;
@@ -34,6 +37,8 @@ public:
     /// False: names must be looked up anew each time (procfs).
     virtual bool caches_names() const { return true; }
     virtual Result<void> sync() { return {}; }
+    /// Options as /proc/mounts shows them after "rw" or "ro": "" or ",lowerdir=/…".
+    virtual std::string_view options() const { return {}; }
     std::uint64_t device_number() const { return device_number_; }
 
 protected:
@@ -47,8 +52,8 @@ private:
 struct MountSource {
     std::string_view device;            ///< as in mount(2)
     std::string_view options;           ///< data of mount(2)
-    std::span<const std::byte> memory;  ///< an image in memory (erofs, cpio)
-    PhysAddr memory_phys;
+    std::span<const std::byte> memory;  ///< an image in memory (erofs), in the direct map; stays
+    PhysAddr memory_phys;               ///< its physical address
 };
 
 /// A registered type (KILN_FILESYSTEM below puts it into a linker section).
