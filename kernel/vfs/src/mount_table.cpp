@@ -23,7 +23,6 @@ Mount::Mount(Ref<FileSystem> fs, Ref<Dentry> root, std::uint32_t flags, std::uin
 Mount::~Mount() {
     DentryCache::purge(*fs_);
     root_ = nullptr;
-    DentryCache::purge(*fs_);
 }
 
 namespace {

@@ -65,6 +65,16 @@ Result<Ref<Dentry>> lookup_locked(Dentry& directory, std::string_view name);
 /// Steps onto what is mounted on `path`.
 void cross_mounts(Path* path);
 
+/// Mode and owner of what is made in a directory.
+struct NewObject {
+    std::uint32_t mode;
+    std::uint32_t uid;
+    std::uint32_t gid;
+};
+NewObject new_object(const Inode& directory, std::uint32_t mode, const LookupContext& context);
+/// May something be made in it? ENOENT when the directory is removed; EACCES.
+Result<void> check_create(const Path& directory, const Credentials& credentials);
+
 // Permission checks (permissions.cpp). `mask`: 4 read, 2 write, 1 search or execute.
 bool is_permitted(const Inode& inode, std::uint32_t mask, const Credentials& credentials);
 /// EACCES, or EROFS for writing where the file system is read-only.

@@ -18,6 +18,8 @@ struct CharDevice {
     Result<Ref<File>> (*open)(const OpenContext& context);
 };
 void for_each_char_device(void (*visit)(const CharDevice&, void*), void* cookie);
+/// Opens the device of a node's rdev; ENXIO.
+Result<Ref<File>> open_char_device(std::uint64_t rdev, const OpenContext& context);
 
 /// A file of procfs that is computed when opened. `format` writes the text into a growing sink.
 class TextSink {
@@ -27,8 +29,8 @@ public:
 protected:
     ~TextSink() = default;
 };
-/// Registered statically with KILN_PROC_FILE: path below /proc ("meminfo", "sys/kernel/osrelease",
-/// "self/maps": "self/…" and PID directories are given the thread's posix task through posix).
+/// Registered statically with KILN_PROC_FILE: path below /proc ("meminfo", "sys/kernel/osrelease").
+/// What belongs to a process is procfs's own (kiln/fs/procfs.hpp).
 struct ProcFile {
     std::string_view path;
     std::uint32_t mode;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include <kiln/abi/linux/fcntl.hpp>
 #include <kiln/base/ref.hpp>
 #include <kiln/base/result.hpp>
 #include <kiln/mem/io_buffer.hpp>
@@ -13,9 +14,6 @@
 #include <kiln/vfs/path.hpp>
 
 namespace kiln::vfs {
-
-// open(2) flags, x86-64 and arm64 differ in O_DIRECTORY, O_NOFOLLOW, O_DIRECT, O_LARGEFILE only:
-// <kiln/abi/linux/fcntl.hpp> has them per architecture.
 
 /// poll(2) events (include/uapi/asm-generic/poll.h).
 enum PollEvents : std::uint32_t {
@@ -57,7 +55,9 @@ public:
     virtual std::uint32_t poll(PollWaiter* waiter);
     virtual Result<Ref<vm::MemoryObject>> memory_object();
     virtual Result<void> read_directory(DirectorySink& sink);
+    /// ftruncate(2), fallocate(2): EINVAL, ENODEV by default. The writer's access mode is checked.
     virtual Result<void> truncate(std::uint64_t size);
+    virtual Result<void> allocate(int mode, std::uint64_t offset, std::uint64_t length);
     virtual Result<void> sync();
     virtual Result<Attributes> attributes();
     /// A descriptor to it was closed (posix locks, flush); not the last reference.
@@ -76,9 +76,17 @@ public:
         return flags_.load(std::memory_order_relaxed);
     }  ///< O_ bits as open(2) took them
     void set_flags(std::uint32_t flags) { flags_.store(flags, std::memory_order_relaxed); }
-    bool is_readable() const;  ///< O_RDONLY or O_RDWR (not O_PATH)
-    bool is_writable() const;
-    bool is_nonblocking() const;
+    /// O_RDONLY or O_RDWR (not O_PATH).
+    bool is_readable() const {
+        const std::uint32_t f = flags();
+        return (f & abi::kO_PATH) == 0 && (f & abi::kO_ACCMODE) != abi::kO_WRONLY;
+    }
+    bool is_writable() const {
+        const std::uint32_t f = flags();
+        return (f & abi::kO_PATH) == 0 && (f & abi::kO_ACCMODE) != abi::kO_RDONLY;
+    }
+    bool is_nonblocking() const { return (flags() & abi::kO_NONBLOCK) != 0; }
+    bool is_path_only() const { return (flags() & abi::kO_PATH) != 0; }
     virtual bool is_seekable() const { return false; }
     /// What kind it is for callers that need one (epoll wants an epoll file …): compare with
     /// T::kKind.
@@ -86,7 +94,7 @@ public:
 
     Inode* inode() const { return path_.inode(); }  ///< null for anonymous files (pipe, eventfd)
     const Path& path() const { return path_; }
-    void set_path(Path path) { path_ = std::move(path); }
+    void set_path(Path path) { path_ = std::move(path); }  ///< before others see the file
     /// As /proc/self/fd shows files without a path: "pipe:[123]", "anon_inode:[eventfd]".
     virtual std::size_t describe(std::span<char> out) const;
 
@@ -101,10 +109,11 @@ private:
     Path path_;
 };
 
-/// Regular files and directories on an inode: read/write/seek through Inode.
+/// Regular files and directories on an inode: read/write/seek through Inode. `data` is the inode
+/// that holds the contents; in a stacked file system another one than the path's.
 class InodeFile : public File {
 public:
-    InodeFile(std::uint32_t flags) : File(flags) {}
+    InodeFile(std::uint32_t flags, Ref<Inode> data) : File(flags), data_(std::move(data)) {}
     Result<std::size_t> read(mem::IoBuffer& to, std::uint64_t* offset) override;
     Result<std::size_t> write(mem::IoBuffer& from, std::uint64_t* offset) override;
     Result<std::uint64_t> seek(std::int64_t offset, int whence) override;
@@ -112,9 +121,21 @@ public:
     Result<Ref<vm::MemoryObject>> memory_object() override;
     Result<void> read_directory(DirectorySink& sink) override;
     Result<void> truncate(std::uint64_t size) override;
+    Result<void> allocate(int mode, std::uint64_t offset, std::uint64_t length) override;
     Result<void> sync() override;
     bool is_seekable() const override { return true; }
+    Inode& data() const { return *data_; }
+
+private:
+    Ref<Inode> data_;
 };
+
+/// What opens FIFOs (posix registers its pipes). ENXIO while there is none.
+void set_fifo_opener(Result<Ref<File>> (*opener)(const OpenContext& context));
+
+/// A file that is read and written like a device or pipe but stands for an anonymous inode: gives
+/// stat(2) something to show. `mode` with type.
+Attributes anonymous_attributes(std::uint32_t mode);
 
 /// What open() is told.
 struct OpenContext {

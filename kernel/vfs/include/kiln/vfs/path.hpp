@@ -62,13 +62,14 @@ struct LookupContext {
     std::uint32_t umask = 022;
 };
 
+// Look-ups below take a Path as base as well as the process's cwd: set `cwd` to the dirfd's path.
 enum LookupFlags : std::uint32_t {
     kLookupFollow = 1u << 0,      ///< follow a symlink in the last component
     kLookupDirectory = 1u << 1,   ///< must be a directory (ENOTDIR)
     kLookupEmptyPath = 1u << 2,   ///< "" means cwd itself (AT_EMPTY_PATH)
     kLookupNoSymlinks = 1u << 3,  ///< openat2 RESOLVE_NO_SYMLINKS
-    kLookupBeneath = 1u << 4,
-    kLookupInRoot = 1u << 5,
+    kLookupBeneath = 1u << 4,     ///< RESOLVE_BENEATH, below `cwd`
+    kLookupInRoot = 1u << 5,      ///< RESOLVE_IN_ROOT, `cwd` being the root
     kLookupNoXdev = 1u << 6,
     kLookupNoMagicLinks = 1u << 7,
 };
@@ -120,8 +121,19 @@ struct MountInfo {
 };
 void for_each_mount(bool (*visit)(const MountInfo&, void*), void* cookie);
 
-/// Writes a whole file or directory tree from kernel code (unpacking archives): creates parents.
-Result<Ref<Inode>> create_path(std::string_view absolute_name, std::uint32_t mode,
-                               std::uint64_t rdev);
+// -- for kernel code ----------------------------------------------------------------------------
+/// The context of the kernel itself: root of the mount tree, all permissions, umask 0.
+LookupContext kernel_context();
+/// Creates what `absolute_name` names, of any type but symlink, after its parents (mode 0755) where
+/// they are missing. An existing object of the same type stays; its mode becomes `mode`. EEXIST if it
+/// has another type.
+Result<Path> create_path(std::string_view absolute_name, std::uint32_t mode, std::uint64_t rdev);
+/// A path outside the tree, for an inode that no directory names (memfd, O_TMPFILE): shown by
+/// format() as "/NAME (deleted)". The file system stays alive through it.
+Result<Path> make_unlinked_path(Ref<FileSystem> fs, Ref<Inode> inode, std::string_view name);
+/// Opens the inode a Path leads to, without looking at names or permissions.
+Result<Ref<File>> open_path(const Path& path, std::uint32_t flags);
+/// Drops up to `wanted` cached names that nobody uses (mem's reclaim hook); returns how many.
+std::size_t reclaim_names(std::size_t wanted);
 
 }  // namespace kiln::vfs
