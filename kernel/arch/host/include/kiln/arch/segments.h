@@ -1,0 +1,2 @@
+/* The guest's numbers, for trap_frame.hpp. */
+#include "../../../../x86_64/include/kiln/arch/segments.h"
