@@ -57,3 +57,35 @@ def files(packages):
             elif os.path.isfile(path):
                 result[path] = path
     return result
+
+
+def owner(path):
+    """The installed package that owns `path`, or None."""
+    for name in (path, os.path.realpath(path), path.replace("/usr/bin/", "/bin/", 1)):
+        found = subprocess.run(["dpkg-query", "-S", name], capture_output=True, text=True)
+        if found.returncode == 0:
+            return found.stdout.split(": ")[0].split(",")[0]
+    return None
+
+
+def closure_of_program(path):
+    """Files of the package that owns `path` and of all packages it depends on; {} when none does."""
+    first = owner(path)
+    if first is None:
+        return {}
+    seen, todo = set(), [first]
+    while todo:
+        package = todo.pop()
+        if package in seen:
+            continue
+        query = subprocess.run(["dpkg-query", "-W", "-f=${Status}\n${Depends}, ${Pre-Depends}\n", package],
+                               capture_output=True, text=True)
+        if query.returncode != 0 or "install ok installed" not in query.stdout:
+            continue
+        seen.add(package)
+        for entry in query.stdout.splitlines()[1].split(","):
+            for alternative in entry.split("|"):
+                name = alternative.split("(")[0].strip()
+                if name:
+                    todo.append(name)
+    return files(sorted(seen - {"dpkg", "debconf", "perl-base"} | {first}))
