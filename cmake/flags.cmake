@@ -27,7 +27,7 @@ if(KILN_TARGET STREQUAL "guest")
   endif()
   set(KILN_KERNEL_LINK_FLAGS
     ${KILN_ARCH_LINK_FLAGS} -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,-z,max-page-size=4096
-    -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,--fatal-warnings)
+    -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,--fatal-warnings -Wl,--orphan-handling=error)
 else()
   # The stand-in's folder first; what it lacks (TrapFrame) is the guest's own, so that code that reads registers is tested as it is.
   set(KILN_ARCH_INCLUDE ${CMAKE_SOURCE_DIR}/kernel/arch/host/include ${CMAKE_SOURCE_DIR}/kernel/arch/${KILN_ARCH}/include)

@@ -20,6 +20,7 @@ import sys
 
 GROUP = 64
 LONGEST = 200
+REACH = 1 << 31
 WORD = re.compile(r"[A-Z]?[a-z0-9]+_?|::|[A-Z]+_?|.")
 
 
@@ -37,7 +38,8 @@ def read_functions(path):
                 if address not in found or (kind == "T" and found[address][0] != "T"):
                     found[address] = (kind, name)
             end = max(end, address) if kind in "tTwW" else end
-    return [(address, found[address][1]) for address in sorted(found)], end + 16
+    # Boot code that runs at its physical address is far from the rest, and gone when somebody asks for names.
+    return [(address, found[address][1]) for address in sorted(found) if address > end - REACH], end + 16
 
 
 def without_arguments(name):

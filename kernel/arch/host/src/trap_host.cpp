@@ -1,4 +1,5 @@
 #include <kiln/arch/host.hpp>
+#include <kiln/base/format.hpp>
 #include <kiln/base/panic.hpp>
 #include <kiln/hal/cpu.hpp>
 #include <kiln/hal/platform.hpp>
@@ -38,6 +39,11 @@ void walk_stack(std::uintptr_t ip, std::uintptr_t, bool (*visit)(std::uintptr_t,
 }
 std::uintptr_t current_frame_pointer() {
     return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+}
+
+const TrapFrame* fatal_frame() { return nullptr; }
+std::size_t format_registers(const TrapFrame& frame, std::span<char> out) {
+    return format_to(out, "rip {:016x} rsp {:016x}\n", frame.rip, frame.rsp);
 }
 
 }  // namespace hal

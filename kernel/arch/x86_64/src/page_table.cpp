@@ -217,10 +217,17 @@ Result<void> map_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint64_t le
             // A table is here already. It stays, since nothing could be freed before a flush.
             entry = TRY(make_entry(root, va.value, --level));
         }
-        *entry = pa.value | leaf_bits(flags, level);
-        va = va + level_size(level);
-        pa = pa + level_size(level);
-        length -= level_size(level);
+        // Then the neighbours in the same table, without walking again.
+        const std::uint64_t size = level_size(level);
+        const std::uint64_t bits = leaf_bits(flags, level);
+        std::size_t room = kPteCount - index_at(va.value, level);
+        do {
+            *entry++ = pa.value | bits;
+            va = va + size;
+            pa = pa + size;
+            length -= size;
+            --room;
+        } while (room != 0 && length >= size && (level == 1 || !is_mapped(*entry) || is_leaf(*entry, level)));
     }
     return {};
 }

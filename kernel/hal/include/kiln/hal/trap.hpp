@@ -1,7 +1,9 @@
 // Traps: system calls, faults and interrupts, as the layers above see them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include <kiln/base/types.hpp>
 
@@ -76,5 +78,11 @@ void walk_stack(std::uintptr_t ip, std::uintptr_t fp,
                 bool (*visit)(std::uintptr_t ip, void* cookie), void* cookie);
 /// The caller's own frame pointer.
 std::uintptr_t current_frame_pointer();
+
+/// The registers of the fault in kernel code that has called panic() on this CPU; null when the panic
+/// came from somewhere else.
+const TrapFrame* fatal_frame();
+/// All registers as text, several lines, each ending in a newline; returns the length. For messages.
+std::size_t format_registers(const TrapFrame& frame, std::span<char> out);
 
 }  // namespace kiln::hal

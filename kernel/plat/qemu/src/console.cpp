@@ -1,0 +1,62 @@
+// The console on the first 16550 serial port, polled.
+#include <kiln/arch/io.hpp>
+#include <kiln/hal/cpu.hpp>
+#include <kiln/hal/platform.hpp>
+
+#include "platform.hpp"
+
+namespace kiln {
+namespace {
+
+// Registers of a 16550 (National Semiconductor PC16550D data sheet, table II), at COM1.
+constexpr std::uint16_t kCom1 = 0x3f8;
+constexpr std::uint16_t kData = kCom1 + 0;
+constexpr std::uint16_t kInterruptEnable = kCom1 + 1;
+constexpr std::uint16_t kFifoControl = kCom1 + 2;
+constexpr std::uint16_t kLineControl = kCom1 + 3;
+constexpr std::uint16_t kModemControl = kCom1 + 4;
+constexpr std::uint16_t kLineStatus = kCom1 + 5;
+constexpr std::uint16_t kScratch = kCom1 + 7;
+
+constexpr std::uint8_t kFifoEnableAndClear = 0x07;
+constexpr std::uint8_t kEightBits = 0x03;
+constexpr std::uint8_t kModemReady = 0x0b;  // DTR, RTS, OUT2 (which lets the interrupt through)
+constexpr std::uint8_t kStatusDataReady = 0x01;
+constexpr std::uint8_t kStatusTransmitEmpty = 0x20;
+constexpr std::size_t kFifoBytes = 16;
+
+bool present = false;
+
+}  // namespace
+
+void plat::init_console() {
+    constexpr std::uint8_t kProbe = 0x5a;
+    arch::out8(kScratch, kProbe);
+    if (arch::in8(kScratch) != kProbe) return;
+    present = true;
+    arch::out8(kLineControl, kEightBits);
+    arch::out8(kFifoControl, kFifoEnableAndClear);
+    arch::out8(kModemControl, kModemReady);
+}
+
+void hal::console_write(std::string_view bytes) {
+    if (!present) return;
+    const char* next = bytes.data();
+    std::size_t left = bytes.size();
+    while (left != 0) {
+        // The transmitter is empty when its FIFO is: room for all of it.
+        while ((arch::in8(kLineStatus) & kStatusTransmitEmpty) == 0) cpu_relax();
+        const std::size_t n = left < kFifoBytes ? left : kFifoBytes;
+        arch::out_bytes(kData, next, n);
+        next += n;
+        left -= n;
+    }
+}
+
+bool hal::console_read(char* c) {
+    if (!present || (arch::in8(kLineStatus) & kStatusDataReady) == 0) return false;
+    *c = static_cast<char>(arch::in8(kData));
+    return true;
+}
+
+}  // namespace kiln
