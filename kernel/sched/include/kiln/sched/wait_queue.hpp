@@ -16,13 +16,14 @@ namespace kiln::sched {
 class WaitQueue;
 
 /// One waiter on one queue. `wake` is called with the queue locked, interrupts off; it returns true
-/// if the wake-up was used (counts for wake_one). The default wakes `thread`.
+/// if the wake-up was used (counts for wake_one). The default wakes `thread`, once until `woken` is cleared.
+/// An entry is taken off its queue before it is destroyed.
 struct WaitEntry {
     using WakeFn = bool (*)(WaitEntry& entry, std::uint32_t events);
     explicit WaitEntry(WakeFn fn = wake_thread, void* cookie_value = nullptr)
         : wake(fn), thread(&Thread::current()), cookie(cookie_value) {}
     KILN_NON_COPYABLE(WaitEntry);
-    ~WaitEntry();
+    ~WaitEntry() { KILN_ASSERT(queue == nullptr); }
 
     static bool wake_thread(WaitEntry& entry, std::uint32_t events);
 
@@ -40,16 +41,17 @@ class WaitQueue {
 public:
     explicit constexpr WaitQueue(sync::LockRank rank = sync::LockRank::kWaitQueue) : lock_(rank) {}
     KILN_NON_COPYABLE(WaitQueue);
-    ~WaitQueue();
 
+    /// Exclusive entries go behind the others, in order of arrival.
     void add(WaitEntry& entry);
-    /// Also right when it was removed by a wake-up meanwhile.
     void remove(WaitEntry& entry);
     /// Wakes all non-exclusive waiters and up to `exclusive_limit` exclusive ones whose events meet
     /// `events`. Callable from interrupts. Returns how many.
     std::uint32_t wake(std::uint32_t events = ~0u, std::uint32_t exclusive_limit = 1);
     std::uint32_t wake_all(std::uint32_t events = ~0u) { return wake(events, ~0u); }
-    bool has_waiters() const { return waiters_.load(std::memory_order_acquire) != 0; }
+    /// Whether a wake-up could be of use to anybody. A waker that made the condition true with a sequentially
+    /// consistent operation may leave the call of wake() out when this says no.
+    bool has_waiters() const { return waiters_.load(std::memory_order_seq_cst) != 0; }
 
     /// Sleeps until `condition()` is true. It is evaluated without locks, may be spuriously
     /// evaluated; the waker makes it true before it calls wake(). ETIMEDOUT, or EINTR (only
@@ -59,9 +61,16 @@ public:
                       time::Deadline deadline = time::kForever) {
         if (condition()) return {};
         WaitEntry entry;
+        return wait(entry, condition, interruptible, deadline);
+    }
+    /// The same with an entry of the caller's (events, exclusive).
+    template <typename Condition>
+    Result<void> wait(WaitEntry& entry, Condition condition, Interruptible interruptible = Interruptible::kYes,
+                      time::Deadline deadline = time::kForever) {
         add(entry);
         Result<void> result;
         for (;;) {
+            entry.woken.store(false, std::memory_order_relaxed);
             prepare_to_block(interruptible);
             if (condition()) break;
             result = block(deadline);
@@ -87,13 +96,15 @@ public:
     /// Marks the running thread blocked: a wake-up from now on makes the next block() return at
     /// once.
     static void prepare_to_block(Interruptible interruptible);
-    /// Gives the CPU away until woken. EINTR if interruptible and work is pending, ETIMEDOUT.
-    static Result<void> block(time::Deadline deadline);
+    /// Gives the CPU away until woken. EINTR if interruptible and work is pending, ETIMEDOUT. `slack_ns`: how much
+    /// after the deadline will do.
+    static Result<void> block(time::Deadline deadline, std::uint64_t slack_ns = 0);
     /// Undoes prepare_to_block().
     static void cancel_block();
 };
 
-/// Makes a blocked thread runnable; false if it was not blocked. Callable in any context.
+/// Makes a blocked thread runnable; false if it was not blocked. Callable in any context, with any lock below
+/// LockRank::kRunQueue held.
 bool wake(Thread& thread);
 
 }  // namespace kiln::sched
