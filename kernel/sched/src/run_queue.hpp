@@ -90,13 +90,13 @@ void preempt();
 void reap_dead_threads();
 
 // stacks.cpp
-/// A guarded kernel stack, from those that exited threads left if there is one.
+/// A guarded kernel stack.
 struct KernelStack {
     void* base = nullptr;
     std::uintptr_t top = 0;
 };
 Result<KernelStack> take_stack();
 /// Interrupts enabled; the stack is not in use.
-void give_stack(const KernelStack& stack);
+void give_stack(void* base);
 
 }  // namespace kiln::sched

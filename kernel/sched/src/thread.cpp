@@ -71,7 +71,7 @@ Thread::~Thread() {
         all->count--;
     }
     if (fpu) mem::release(fpu);
-    if (stack_base_) give_stack({.base = stack_base_, .top = kernel_stack});
+    if (stack_base_) give_stack(stack_base_);
 }
 
 void Thread::start() {
