@@ -73,6 +73,11 @@ public:
         hal::preempt_disable();
         raw_lock();
     }
+    /// With another lock of the same rank held: only where both are always taken in one order (by address).
+    void lock_nested() {
+        hal::preempt_disable();
+        raw_lock_checked_as(LockRank::kUnranked);
+    }
     bool try_lock() {
         hal::preempt_disable();
         if (raw_try_lock()) return true;
@@ -92,17 +97,7 @@ public:
 
     // Without the preemption count: the caller has interrupts disabled until after raw_unlock()
     // (scheduler, IrqSpinGuard), or raised the count itself.
-    void raw_lock() {
-        if constexpr (kCheckLockRanks) check_lock_order(*this, rank_);
-        if constexpr (!kUniprocessor) {
-            const std::uint16_t ticket = next_.fetch_add(1, std::memory_order_relaxed);
-            if (owner_.load(std::memory_order_acquire) != ticket) [[unlikely]]
-                wait_for_turn(ticket);
-        } else {
-            std::atomic_signal_fence(std::memory_order_acquire);
-        }
-        if constexpr (kCheckLockRanks) note_lock_acquired(*this, rank_);
-    }
+    void raw_lock() { raw_lock_checked_as(rank_); }
     /// Never blocks, hence no order to check.
     bool raw_try_lock() {
         if constexpr (!kUniprocessor) {
@@ -136,6 +131,17 @@ private:
     static constexpr bool kUniprocessor = config::nr_cpus == 1;
 #endif
     void wait_for_turn(std::uint16_t ticket);
+    void raw_lock_checked_as(LockRank rank) {
+        if constexpr (kCheckLockRanks) check_lock_order(*this, rank);
+        if constexpr (!kUniprocessor) {
+            const std::uint16_t ticket = next_.fetch_add(1, std::memory_order_relaxed);
+            if (owner_.load(std::memory_order_acquire) != ticket) [[unlikely]]
+                wait_for_turn(ticket);
+        } else {
+            std::atomic_signal_fence(std::memory_order_acquire);
+        }
+        if constexpr (kCheckLockRanks) note_lock_acquired(*this, rank_);
+    }
 
     std::atomic<std::uint16_t> next_{0};
     std::atomic<std::uint16_t> owner_{0};
