@@ -3,6 +3,7 @@
 #include "run_queue.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <kiln/hal/smp.hpp>
 
@@ -34,19 +35,19 @@ bool is_before(std::uint64_t a, std::uint64_t b) { return static_cast<std::int64
 
 }  // namespace
 
-constinit NoDestroy<std::array<RunQueue, config::nr_cpus>> g_run_queues{};
+constinit sync::PerCpu<RunQueue> g_run_queues;
 
 std::uint32_t vruntime_rate(const SchedParams& params) {
     if (params.policy == kPolicyIdle) return kRateOfIdle;
     return kRateOfNice[static_cast<std::size_t>(std::clamp<int>(params.nice, -20, 19) + 20)];
 }
 
-RunQueue& RunQueue::here() { return (*g_run_queues)[hal::cpu_id()]; }
+RunQueue& RunQueue::here() { return g_run_queues.here(); }
 
 RunQueue& RunQueue::lock_of(Thread& thread) {
     for (;;) {
         const std::uint32_t cpu = thread.cpu_.load(std::memory_order_relaxed);
-        RunQueue& rq = (*g_run_queues)[cpu];
+        RunQueue& rq = g_run_queues[cpu];
         rq.lock.raw_lock();
         if (thread.cpu_.load(std::memory_order_relaxed) == cpu) return rq;
         rq.lock.raw_unlock();

@@ -1,17 +1,14 @@
 // The run queue of a CPU: private to sched.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
-#include <kiln/base/no_destroy.hpp>
 #include <kiln/base/pairing_heap.hpp>
 #include <kiln/hal/cpu.hpp>
 #include <kiln/sched/thread.hpp>
+#include <kiln/sync/per_cpu.hpp>
 #include <kiln/sync/spinlock.hpp>
 #include <kiln/time/timer.hpp>
-
-#include <config/nr_cpus.hpp>
 
 namespace kiln::sched {
 
@@ -39,7 +36,7 @@ struct alignas(64) RunQueue {
     sync::SpinLock lock{sync::LockRank::kRunQueue};
     PairingHeap<Thread, &Thread::queue_node_, RunsBefore> queue;  ///< runnable, not running
     Thread* current = nullptr;
-    hal::CpuLocal* local = nullptr;  ///< null: this CPU was not started
+    hal::CpuLocal* local = nullptr;
     bool idle = false;
     std::atomic<std::uint32_t> runnable{0};  ///< queued or running; only written under the lock
     std::uint64_t min_vruntime = 0;          ///< where new and long absent threads enter; never goes back
@@ -77,7 +74,7 @@ struct alignas(64) RunQueue {
     static RunQueue& lock_of(Thread& thread);
 };
 
-extern NoDestroy<std::array<RunQueue, config::nr_cpus>> g_run_queues;
+extern sync::PerCpu<RunQueue> g_run_queues;
 
 /// ns of vruntime per ns of run time, as Thread::vruntime_per_ns_.
 std::uint32_t vruntime_rate(const SchedParams& params);

@@ -118,7 +118,8 @@ void exit_thread() {
 
 std::uint32_t runnable_count() {
     std::uint32_t n = 0;
-    for (const RunQueue& rq : *g_run_queues) n += rq.runnable.load(std::memory_order_relaxed);
+    for (std::uint32_t cpu = 0; cpu < hal::cpu_count(); cpu++)
+        n += g_run_queues[cpu].runnable.load(std::memory_order_relaxed);
     return n;
 }
 
@@ -135,13 +136,13 @@ std::uint64_t idle_time_ns() {
 
 std::uint64_t switch_count() {
     std::uint64_t n = 0;
-    for (const RunQueue& rq : *g_run_queues) n += rq.switches;
+    for (std::uint32_t cpu = 0; cpu < hal::cpu_count(); cpu++) n += g_run_queues[cpu].switches;
     return n;
 }
 
 void init() {
     hal::CpuLocal& local = hal::cpu_local();
-    RunQueue& rq = (*g_run_queues)[local.cpu_id];
+    RunQueue& rq = g_run_queues.construct(local.cpu_id);
     Thread& thread = *new (static_cast<void*>(g_boot_thread)) Thread;
     const std::uint64_t now = time::monotonic_ns();
     thread.set_name("init");

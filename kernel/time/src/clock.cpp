@@ -6,6 +6,7 @@
 #include <kiln/hal/cpu.hpp>
 #include <kiln/hal/platform.hpp>
 #include <kiln/sync/seqlock.hpp>
+#include <kiln/time/timer.hpp>
 
 namespace kiln::time {
 namespace {
@@ -114,6 +115,7 @@ void init() {
     g_scale.mult = scale.mult;
     g_realtime_offset.store(hal::boot_wall_clock_ns(), std::memory_order_relaxed);
     publish();
+    init_timers();
 }
 
 }  // namespace kiln::time

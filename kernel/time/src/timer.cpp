@@ -1,12 +1,9 @@
 #include <kiln/time/timer.hpp>
 
-#include <array>
-
 #include <kiln/hal/cpu.hpp>
 #include <kiln/hal/platform.hpp>
+#include <kiln/sync/per_cpu.hpp>
 #include <kiln/sync/spinlock.hpp>
-
-#include <config/nr_cpus.hpp>
 
 namespace kiln::time {
 
@@ -37,9 +34,11 @@ struct alignas(64) TimerQueue {
 
 namespace {
 
-constinit std::array<TimerQueue, config::nr_cpus> g_queues{};
+constinit sync::PerCpu<TimerQueue> g_queues;
 
 }  // namespace
+
+void init_timers() { g_queues.construct(hal::cpu_id()); }
 
 TimerQueue& TimerQueue::lock_of(Timer& timer) {
     for (;;) {
@@ -129,7 +128,7 @@ bool TimerQueue::cancel(Timer& timer) {
             was_armed = true;
         }
         const bool callback_runs = queue.running == &timer;
-        const bool own_callback = callback_runs && &queue == &g_queues[hal::cpu_id()];
+        const bool own_callback = callback_runs && &queue == &g_queues.here();
         if (!callback_runs || own_callback) {
             timer.started_ = false;
             queue.lock.raw_unlock();
@@ -153,13 +152,13 @@ bool Timer::cancel() { return TimerQueue::cancel(*this); }
 
 void run_expired_timers() {
     const hal::IrqState state = hal::irq_save();
-    g_queues[hal::cpu_id()].run_expired();
+    g_queues.here().run_expired();
     hal::irq_restore(state);
 }
 
 Deadline next_deadline() {
     const hal::IrqState state = hal::irq_save();
-    TimerQueue& queue = g_queues[hal::cpu_id()];
+    TimerQueue& queue = g_queues.here();
     queue.lock.raw_lock();
     const Timer* first = queue.heap.top();
     const Deadline deadline = first ? first->deadline() : kForever;

@@ -47,6 +47,8 @@ private:
     bool started_ = false;  ///< start() was called since the last cancel()
 };
 
+/// Makes this CPU's queue. Each CPU once, before its first timer; time::init() does it for the first.
+void init_timers();
 /// Runs what is due on this CPU; called by the timer interrupt. Re-arms the hardware.
 void run_expired_timers();
 /// The nearest deadline on this CPU, kForever if none.
