@@ -260,10 +260,9 @@ def measure_hello_memory(kiln, results):
 
 def tiny_image():
     """(image that boots, image with symbols) of apps/hello in configuration tiny."""
-    for folder in ("apps/hello", "images/hello-tiny", "images/hello", "kernel/tiny/apps/hello"):
-        for path in glob.glob(os.path.join(qemu.BUILD, folder, "*.elf")):
-            debug = path + ".dbg"
-            return path, debug if os.path.exists(debug) else path
+    path = os.path.join(qemu.BUILD, "kernel", "tiny", "hello.elf")
+    if os.path.exists(path):
+        return path, path + ".dbg"
     raise BenchError("no image of apps/hello in configuration tiny")
 
 

@@ -94,6 +94,6 @@ def run(kernel=None, *, machine="microvm", memory="64M", append="", initrd=None,
         if debugcon and os.path.exists(record):
             with open(record, "rb") as f:
                 for line in f.read().decode("utf-8", "replace").splitlines():
-                    if line.startswith("kiln-end "):
+                    if line.startswith("kiln-end ") and not end:  # the first one counts
                         end = line[len("kiln-end "):]
         return Run(status, out.decode("utf-8", "replace"), end, err.decode("utf-8", "replace"), seconds, command)
