@@ -9,7 +9,7 @@ import elf
 import qemu
 
 LOADER = os.path.join(qemu.TOP, "tests", "guest", "loader", "linux64.S")
-LOADER_ADDRESS = 0x60000  # conventional memory that firmware leaves alone
+LOADER_ADDRESS = 0x800000  # above the kernel, below the initrd; SeaBIOS clears conventional memory
 LOADER_BYTES = 0x10000
 
 
