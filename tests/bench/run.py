@@ -252,10 +252,10 @@ def measure_hello_memory(kiln, results):
     initrd = image.initrd({"/hello": os.path.join(OUT, "hello")}, image.launch_record("/hello", ["/hello"]))
 
     def works(kib):
-        run = qemu.run(kiln.kernel, memory=f"{kib}k", initrd=initrd, timeout=20)
+        run = qemu.run(kiln.kernel, memory=f"{kib}k", initrd=initrd, timeout=8)
         return run.program_status == 0 and run.program_output() == "hello\n"
 
-    results["default.smallest_memory"] = 1024 * smallest_memory(works, 512, 32768)
+    results["default.smallest_memory"] = 1024 * smallest_memory(works, 1024, 32768)
 
 
 def tiny_image():
@@ -290,10 +290,10 @@ def measure_tiny(results):
     expected = qemu.run(path, memory="16M").program_output()
 
     def works(kib):
-        run = qemu.run(path, memory=f"{kib}k", timeout=20)
+        run = qemu.run(path, memory=f"{kib}k", timeout=8)
         return run.program_status == 0 and run.program_output() == expected
 
-    results["tiny.smallest_memory"] = 1024 * smallest_memory(works, 512, 16384)
+    results["tiny.smallest_memory"] = 1024 * smallest_memory(works, 1024, 16384)
 
 
 def guarded(what, function, *arguments):

@@ -559,7 +559,7 @@ def add_all(tests):
     for config in ("default", "user"):
         tests.add(f"oom: touching too much, {config}", out_of_memory, config, "eat-memory")
     tests.add("oom: writing too much", out_of_memory, "default", "fill-tmp")
-    for kilobytes in (1024, 1536, 2048, 3072, 4096, 6144):
+    for kilobytes in (1536, 2048, 3072, 4096, 6144):
         tests.add(f"oom: {kilobytes} KiB of memory", little_memory, kilobytes)
     for name, (data, record) in bad_programs().items():
         tests.add(f"bad program: {name}", bad_program, data, record)
