@@ -33,6 +33,7 @@ struct Console {
     std::string output;
     std::string input;
     void (*handler)() = nullptr;
+    bool paused = false;
 };
 Console& console() {
     static Console instance;
@@ -80,7 +81,7 @@ void host::type_on_console(std::string_view bytes) {
         const std::lock_guard guard(c.mutex);
         c.input += bytes;
     }
-    if (c.handler != nullptr) c.handler();
+    if (c.handler != nullptr && !c.paused) c.handler();
 }
 
 std::uint64_t host::armed_deadline_cycles() { return deadline; }
@@ -112,6 +113,11 @@ bool console_read(char* c) {
     return true;
 }
 void console_enable_input_interrupt(void (*handler)()) { console().handler = handler; }
+void console_pause_input(bool paused) {
+    Console& c = console();
+    c.paused = paused;
+    if (!paused && !c.input.empty() && c.handler != nullptr) c.handler();
+}
 
 const ClockScale& clock_scale() {
     static constexpr ClockScale kScale = {.base_cycles = 0,
@@ -136,6 +142,7 @@ void timer_disarm() { deadline = UINT64_MAX; }
 std::uint32_t timer_vector() { return kTimerVector; }
 void interrupt_end(std::uint32_t) {}
 void interrupt_route(std::uint32_t, std::uint32_t) {}
+bool handle_platform_interrupt(std::uint32_t) { return false; }
 
 void power_off(std::string_view end_record, std::uint8_t status) {
     std::fprintf(stderr, "power off: %.*s", static_cast<int>(end_record.size()), end_record.data());

@@ -8,6 +8,7 @@
 #include <kiln/hal/paging.hpp>
 #include <kiln/hal/platform.hpp>
 
+#include "apic.hpp"
 #include "platform.hpp"
 
 namespace kiln {
@@ -58,7 +59,10 @@ void kiln_main();
 
 [[noreturn]] void kiln_boot(std::uint32_t protocol, std::uint64_t info_address) {
     using namespace kiln;
+    arch::init_cpu();
+    plat::init_apic();
     plat::start_clock();
+    plat::disable_pic();
     const char* error = parse(protocol, info_address);
     plat::init_console();
     if (error != nullptr) panic(error);
@@ -80,7 +84,6 @@ void kiln_main();
     info.initrd = {static_cast<const std::byte*>(hal::phys_to_virt(info.initrd_phys)), boot_data.initrd.length};
     info.rsdp = boot_data.rsdp;
 
-    arch::init_cpu();
     kiln_main();
     panic("kiln_main() returned");
 }

@@ -4,6 +4,7 @@
 #include <kiln/hal/platform.hpp>
 
 #include "platform.hpp"
+#include "vectors.hpp"
 
 namespace kiln {
 namespace {
@@ -25,7 +26,11 @@ constexpr std::uint8_t kStatusDataReady = 0x01;
 constexpr std::uint8_t kStatusTransmitEmpty = 0x20;
 constexpr std::size_t kFifoBytes = 16;
 
+constexpr std::uint8_t kInterruptOnData = 0x01;
+constexpr std::uint32_t kCom1Line = 4;
+
 bool present = false;
+void (*input_handler)() = nullptr;
 
 }  // namespace
 
@@ -56,6 +61,25 @@ void hal::console_write(std::string_view bytes) {
 bool hal::console_read(char* c) {
     if (!present || (arch::in8(kLineStatus) & kStatusDataReady) == 0) return false;
     *c = static_cast<char>(arch::in8(kData));
+    return true;
+}
+
+void hal::console_enable_input_interrupt(void (*handler)()) {
+    if (!present) return;
+    input_handler = handler;
+    interrupt_route(kCom1Line, plat::kVectorConsole);
+    arch::out8(kInterruptEnable, kInterruptOnData);
+}
+
+void hal::console_pause_input(bool paused) {
+    // The interrupt is asserted as long as there is data, so a change of the mask raises it again where that is due.
+    if (present && input_handler != nullptr) arch::out8(kInterruptEnable, paused ? 0 : kInterruptOnData);
+}
+
+bool hal::handle_platform_interrupt(std::uint32_t vector) {
+    if (vector == plat::kVectorSpurious) return true;
+    if (vector != plat::kVectorConsole) return false;
+    if (input_handler != nullptr) input_handler();
     return true;
 }
 

@@ -33,8 +33,12 @@ const BootInfo& boot_info();
 void console_write(std::string_view bytes);
 /// One byte of console input if there is one.
 bool console_read(char* c);
-/// Calls `handler` in interrupt context when input may be available.
+/// Calls `handler` in interrupt context when input may be available. The handler reads all of it, or switches the
+/// interrupt off by console_pause_input().
 void console_enable_input_interrupt(void (*handler)());
+/// With `paused` no input interrupts arrive and bytes stay in the device (which makes the sender wait); without,
+/// they arrive again, also for what has come meanwhile.
+void console_pause_input(bool paused);
 
 // -- clock -------------------------------------------------------------------------------------
 /// Nanoseconds since boot: cycle_counter() scaled by (cycles * mult) >> shift; fixed after boot.
@@ -62,6 +66,9 @@ void interrupt_end(std::uint32_t vector);
 /// Routes platform interrupt line `line` (ISA/GSI number or SPI) to `vector` on CPU 0 and unmasks
 /// it.
 void interrupt_route(std::uint32_t line, std::uint32_t vector);
+/// Handles an interrupt whose vector the platform keeps to itself (console, spurious): false when it is not
+/// one of those. The caller acknowledges it.
+bool handle_platform_interrupt(std::uint32_t vector);
 /// Vectors that devices may have: [first, last].
 inline constexpr std::uint32_t kFirstDeviceVector = 48;
 inline constexpr std::uint32_t kLastDeviceVector = 223;
