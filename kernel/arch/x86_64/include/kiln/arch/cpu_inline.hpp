@@ -58,7 +58,7 @@ inline void preempt_enable() {
     if (__builtin_expect(is_zero, 1)) {
         bool wanted;
         asm volatile("cmpb $0, %%gs:%c1" : "=@ccnz"(wanted) : "i"(offsetof(CpuLocal, need_resched)) : "memory");
-        if (__builtin_expect(wanted, 0) && preempt_hook != nullptr) preempt_hook();
+        if (__builtin_expect(wanted, 0) && preempt_hook != nullptr && irqs_enabled()) preempt_hook();
     }
 }
 
