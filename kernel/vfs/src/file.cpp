@@ -9,9 +9,18 @@ namespace {
 
 constexpr std::uint64_t kMaxOffset = std::numeric_limits<std::int64_t>::max();
 
+constinit std::atomic<void (*)(File&)> g_watchers_hook{nullptr};
+
 }  // namespace
 
 File::~File() = default;
+
+void File::last_reference_dropped() {
+    if (watchers.load(std::memory_order_acquire)) g_watchers_hook.load(std::memory_order_acquire)(*this);
+    delete this;
+}
+
+void File::set_watchers_hook(void (*hook)(File&)) { g_watchers_hook.store(hook, std::memory_order_release); }
 
 Result<std::size_t> File::read(mem::IoBuffer&, std::uint64_t*) { return Errno::kEINVAL; }
 Result<std::size_t> File::write(mem::IoBuffer&, std::uint64_t*) { return Errno::kEINVAL; }

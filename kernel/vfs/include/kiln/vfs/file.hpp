@@ -43,6 +43,11 @@ protected:
 class File : public RefCounted<File> {
 public:
     virtual ~File();
+    /// Those that watch it (epoll) let go of it while it is still whole, then it is deleted.
+    void last_reference_dropped();
+    /// What epoll hangs on the file; guarded by epoll. Not null: the hook is called before the file's end.
+    std::atomic<void*> watchers{nullptr};
+    static void set_watchers_hook(void (*hook)(File& file));
 
     // Each takes and gives what the system call does. Defaults answer EINVAL (read, write), ESPIPE
     // (offsets), ENOTTY (ioctl), ENODEV (memory_object), ENOTDIR (read_directory).
