@@ -5,7 +5,7 @@
 namespace kiln::sched {
 namespace {
 
-bool may_nest_in_itself(sync::LockRank rank) { return rank == sync::LockRank::kInode; }
+bool may_nest_in_itself(sync::LockRank rank) { return rank == sync::LockRank::kInode || rank == sync::LockRank::kEpollScan; }
 
 }  // namespace
 

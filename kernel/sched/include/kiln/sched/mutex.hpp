@@ -10,7 +10,7 @@
 
 namespace kiln::sched {
 
-/// Order of sleeping locks (sync::LockRank), checked like that of spinlocks. kInode may nest in itself.
+/// Order of sleeping locks (sync::LockRank), checked like that of spinlocks. kInode and kEpollScan may nest in themselves.
 void check_sleeping_lock_order(sync::LockRank rank);
 void note_sleeping_lock(sync::LockRank rank);
 void note_sleeping_unlock(sync::LockRank rank);

@@ -22,8 +22,11 @@ enum class LockRank : std::uint8_t {
     // sleeping locks, outermost first
     kProcess = 10,
     kMountTable = 20,
+    kEpollLinks = 24,  ///< which epoll watches which file
+    kEpollScan = 26,   ///< one epoll's ready list is read; outer epoll before the one it watches
     kInode = 30,  ///< directory before file, parent before child
     kFile = 40,
+    kPipe = 45,
     kFdTable = 50,
     kAddressSpace = 60,
     kMemoryObject = 70,
