@@ -35,8 +35,6 @@ public:
     std::uint32_t poll(PollWaiter*) override { return kPollNval; }
 };
 
-constexpr std::uint32_t kCreationFlags = kO_CREAT | kO_EXCL | kO_NOCTTY | kO_TRUNC | kO_CLOEXEC;
-
 // The rights that the flags ask for: 4 read, 2 write.
 std::uint32_t wanted_access(std::uint32_t flags) {
     constexpr std::uint32_t kByMode[] = {4, 2, 6, 6};
@@ -70,7 +68,7 @@ Result<void> check_open(const Path& path, std::uint32_t flags, const Credentials
 
 Result<Ref<File>> finish_open(const Path& path, std::uint32_t flags) {
     Inode& inode = *path.inode();
-    Ref<File> file = TRY(inode.open(OpenContext{path, flags & ~kCreationFlags}));
+    Ref<File> file = TRY(inode.open(OpenContext{path, flags}));
     file->set_path(path);
     return file;
 }
@@ -103,7 +101,7 @@ Result<Ref<File>> open_existing(const LookupContext& context, std::string_view n
     if ((flags & kO_PATH) != 0) {
         if ((flags & kO_DIRECTORY) != 0 && !found.path.inode()->is_directory())
             return Errno::kENOTDIR;
-        Ref<File> file = TRY(mem::make_ref<PathFile>(flags & ~kO_CLOEXEC));
+        Ref<File> file = TRY(mem::make_ref<PathFile>(flags));
         file->set_path(std::move(found.path));
         return file;
     }

@@ -104,7 +104,10 @@ public:
     virtual std::size_t describe(std::span<char> out) const;
 
 protected:
-    explicit File(std::uint32_t flags) : flags_(flags) {}
+    static constexpr std::uint32_t kCreationFlags =
+        abi::kO_CREAT | abi::kO_EXCL | abi::kO_NOCTTY | abi::kO_TRUNC | abi::kO_CLOEXEC;
+    /// What only open(2) itself is concerned with is not kept (F_GETFL).
+    explicit File(std::uint32_t flags) : flags_(flags & ~kCreationFlags) {}
 
     sched::Mutex position_lock_{sync::LockRank::kFile};
     std::uint64_t position_ = 0;
@@ -145,7 +148,7 @@ Attributes anonymous_attributes(std::uint32_t mode);
 /// What open() is told.
 struct OpenContext {
     Path path;            ///< of the file being opened (its dentry and mount)
-    std::uint32_t flags;  ///< O_ bits
+    std::uint32_t flags;  ///< O_ bits as open(2) was given them
 };
 
 }  // namespace kiln::vfs

@@ -92,10 +92,11 @@ protected:
     ~DirectorySink() = default;
 };
 
-/// For a file system stacked on this one (overlay): what it remembers with an upper inode. Guarded
-/// by the stacked file system.
+/// For a file system stacked on this one (overlay; one at most): what it remembers with an inode
+/// below it. Guarded by the stacked file system.
 struct LayerMark {
-    Ref<Inode> lower;  ///< the inode below that this one covers or was copied from; null: none
+    Ref<Inode> lower;        ///< the inode that this upper one covers or was copied from
+    Inode* above = nullptr;  ///< the stacked file system's inode, while it exists; no reference
 };
 
 class Inode : public RefCounted<Inode> {
