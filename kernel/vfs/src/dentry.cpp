@@ -31,7 +31,7 @@ Result<Ref<Dentry>> Dentry::create(Dentry* parent, std::string_view name, Ref<In
         if (!heap) return Errno::kENOMEM;
         d->name_ = heap;
     }
-    std::memcpy(d->name_, name.data(), name.size());
+    if (!name.empty()) std::memcpy(d->name_, name.data(), name.size());
     d->name_length_ = static_cast<std::uint8_t>(name.size());
     d->parent_ = Ref<Dentry>(parent);
     if (parent) d->hash_ = NameHash::of(*parent, name);

@@ -41,7 +41,7 @@ Result<Ref<Mount>> make_mount(Ref<FileSystem> fs, std::string_view source, std::
 
 void Mount::set_source(std::string_view source) {
     source_length_ = static_cast<std::uint8_t>(std::min(source.size(), sizeof(source_)));
-    std::memcpy(source_, source.data(), source_length_);
+    source.copy(source_, source_length_);
 }
 
 MountTable::MountList& MountTable::list() {

@@ -24,6 +24,7 @@ enum class LockRank : std::uint8_t {
     kMountTable = 20,
     kEpollLinks = 24,  ///< which epoll watches which file
     kEpollScan = 26,   ///< one epoll's ready list is read; outer epoll before the one it watches
+    kFilePosition = 28,        ///< before the inode that is read or written
     kInode = 30,  ///< directory before file, parent before child
     kFile = 40,
     kPipe = 45,

@@ -109,7 +109,7 @@ protected:
     /// What only open(2) itself is concerned with is not kept (F_GETFL).
     explicit File(std::uint32_t flags) : flags_(flags & ~kCreationFlags) {}
 
-    sched::Mutex position_lock_{sync::LockRank::kFile};
+    sched::Mutex position_lock_{sync::LockRank::kFilePosition};
     std::uint64_t position_ = 0;
 
 private:

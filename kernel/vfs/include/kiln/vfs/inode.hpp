@@ -64,7 +64,7 @@ struct Attributes {
     std::uint64_t size = 0;
     std::uint64_t blocks = 0;  ///< 512-byte units
     std::uint32_t block_size = 4096;
-    Timestamp atime, mtime, ctime, btime;
+    Timestamp atime{}, mtime{}, ctime{}, btime{};
 };
 
 /// Which members of Attributes a set_attributes() changes.
