@@ -18,6 +18,8 @@
 #define EFER_BITS 0x901            /* SCE LME NXE */
 #define MSR_GS_BASE 0xc0000101
 #define CPUID_1G_PAGES 26          /* CPUID 0x80000001 EDX */
+/* Direct map: a table of each level for RAM up to 1 GiB; image: one up to 2 MiB. */
+#define KERNEL_TABLE_POOL_PAGES 4
 #define EARLY_IMAGE_PAGES 8        /* of 2 MiB; kernel.ld asserts the size of the image */
 
 /* ---- headers ---------------------------------------------------------------------------------------------------- */
@@ -193,6 +195,12 @@ kernel_pdpt_image:
     .skip 4096
 kernel_pd_image:
     .skip 4096
+
+/* The first pages for further tables: zero without an instruction. */
+    .globl kernel_table_pool, kernel_table_pool_end
+kernel_table_pool:
+    .skip 4096 * KERNEL_TABLE_POOL_PAGES
+kernel_table_pool_end:
 
 /* Free memory again once the kernel's own tables are in use. */
     .section .bss_early, "aw", @nobits

@@ -219,15 +219,22 @@ Result<void> map_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint64_t le
         }
         // Then the neighbours in the same table, without walking again.
         const std::uint64_t size = level_size(level);
-        const std::uint64_t bits = leaf_bits(flags, level);
-        std::size_t room = kPteCount - index_at(va.value, level);
-        do {
-            *entry++ = pa.value | bits;
-            va = va + size;
-            pa = pa + size;
-            length -= size;
-            --room;
-        } while (room != 0 && length >= size && (level == 1 || !is_mapped(*entry) || is_leaf(*entry, level)));
+        const std::uint64_t wanted = length >> level_shift(level);
+        const std::size_t room = kPteCount - index_at(va.value, level);
+        std::size_t count = wanted < room ? wanted : room;
+        if (level > 1) {
+            std::size_t free = 1;
+            while (free < count && (!is_mapped(entry[free]) || is_leaf(entry[free], level))) ++free;
+            count = free;
+        }
+        std::uint64_t value = pa.value | leaf_bits(flags, level);
+        for (const std::uint64_t* const end = entry + count; entry != end; ++entry) {
+            *entry = value;
+            value += size;
+        }
+        va = va + count * size;
+        pa = pa + count * size;
+        length -= count * size;
     }
     return {};
 }

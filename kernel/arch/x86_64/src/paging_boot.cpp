@@ -1,4 +1,6 @@
 // The kernel's own page tables, made once at boot from the memory map.
+#include <cstring>
+
 #include <kiln/arch/cpu.hpp>
 #include <kiln/arch/io.hpp>
 #include <kiln/arch/page_table.hpp>
@@ -13,6 +15,7 @@ extern std::uint64_t kernel_pml4[512];
 extern std::uint64_t kernel_pdpt_image[512];
 extern std::uint64_t kernel_pd_image[512];
 extern std::uint64_t early_pdpt[512];
+extern char kernel_table_pool[], kernel_table_pool_end[];
 extern char __early_start[], __early_end[];
 extern char __text_start[], __text_end[], __rodata_start[], __rodata_end[], __data_end[], __image_end[];
 extern char boot_stack_bottom[];
@@ -33,7 +36,7 @@ std::uint64_t device_slot_count = 0;
 
 std::uint64_t image_phys(const void* symbol) { return reinterpret_cast<std::uint64_t>(symbol) - hal::kKernelImageBase; }
 
-/// Pages for tables, from RAM that nothing else uses, upwards from the end of the image.
+/// Pages for tables: the image's own pool, then RAM that nothing else uses, upwards from the end of the image.
 class BootPages {
 public:
     void init(std::span<const hal::MemoryRange> ram, std::span<const hal::MemoryRange> reserved) {
@@ -46,16 +49,21 @@ public:
         }
     }
     Result<PhysAddr> allocate() {
+        if (pool_ != kernel_table_pool_end) {
+            const PhysAddr page{image_phys(pool_)};
+            pool_ += kPageSize;
+            return page;
+        }
         if (next_ + kPageSize > end_) panic("no memory for the kernel's page tables after its image");
         const PhysAddr page{next_};
         next_ += kPageSize;
-        auto* words = static_cast<std::uint64_t*>(hal::phys_to_virt(page));
-        for (std::size_t i = 0; i < kPteCount; ++i) words[i] = 0;
+        std::memset(hal::phys_to_virt(page), 0, kPageSize);
         return page;
     }
     PhysAddr next() const { return {next_}; }
 
 private:
+    char* pool_ = kernel_table_pool;
     std::uint64_t next_ = 0;
     std::uint64_t end_ = 0;
 };
@@ -85,12 +93,13 @@ void map_image() {
     const std::size_t count = (end + kLargePage - 1) / kLargePage;
     for (std::size_t i = 0; i < count; ++i) tables[i] = boot_pages.allocate().value().value;
     const auto map = [&](const void* from, const void* to, std::uint64_t bits) {
-        std::uint64_t phys = image_phys(from);
         const std::uint64_t stop = image_phys(to);
-        while (phys < stop) {
-            auto* table = static_cast<std::uint64_t*>(hal::phys_to_virt({tables[phys / kLargePage]}));
-            table[phys / kPageSize % kPteCount] = phys | bits;
-            phys += kPageSize;
+        for (std::uint64_t phys = image_phys(from); phys < stop;) {
+            auto* entry = static_cast<std::uint64_t*>(hal::phys_to_virt({tables[phys / kLargePage]})) +
+                          phys / kPageSize % kPteCount;
+            const std::uint64_t table_end = align_down(phys, kLargePage) + kLargePage;
+            for (const std::uint64_t end_here = stop < table_end ? stop : table_end; phys < end_here; phys += kPageSize)
+                *entry++ = phys | bits;
         }
     };
     constexpr std::uint64_t kCommon = kPtePresent | kPteAccessed | kPteDirty | kPteGlobal;
@@ -116,7 +125,8 @@ std::uint64_t early_direct_map_bytes() {
     return (early_pdpt[0] & kPteLarge) != 0 ? 4 * kHugePage : kHugePage;
 }
 
-PhysAddr init_paging(std::span<const hal::MemoryRange> ram, std::span<const hal::MemoryRange> reserved) {
+PhysAddr init_paging(std::span<const hal::MemoryRange> ram, std::span<const hal::MemoryRange> reserved,
+                     hal::MemoryRange outside) {
     const bool pages_1g = early_direct_map_bytes() > kHugePage;
     boot_pages.init(ram, reserved);
     const std::uint64_t ram_end = ram.empty() ? 0 : ram.back().end.value;
@@ -129,6 +139,7 @@ PhysAddr init_paging(std::span<const hal::MemoryRange> ram, std::span<const hal:
     constexpr std::uint64_t kTableBits = kPtePresent | kPteWrite | kPteAccessed;
     kernel_pml4[(hal::kKernelImageBase >> kPml4Shift) % kPteCount] = image_phys(kernel_pdpt_image) | kTableBits;
     for (const hal::MemoryRange& r : ram) map_ram(r);
+    map_direct(outside.begin.value, outside.end.value, hal::kMapRead);
     map_image();
     this_cpu().loaded_root = hal::kernel_page_table_root().value;
     write_cr3(this_cpu().loaded_root);

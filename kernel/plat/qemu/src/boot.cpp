@@ -70,9 +70,16 @@ void kiln_main();
 
     const std::uint64_t image_begin = arch::image_begin().value;
     reserve(image_begin, arch::image_end().value - image_begin);
-    reserve(boot_data.command_line.begin, boot_data.command_line.length);
+    hal::MemoryRange outside{};
+    const hal::MemoryRange command_line{{page_down(boot_data.command_line.begin)},
+                                        {page_up(boot_data.command_line.begin + boot_data.command_line.length)}};
+    if (boot_data.ram.contains(command_line.begin.value, command_line.end.value)) {
+        reserve(boot_data.command_line.begin, boot_data.command_line.length);
+    } else {
+        outside = command_line;
+    }
     reserve(boot_data.initrd.begin, boot_data.initrd.length);
-    const PhysAddr tables_end = arch::init_paging(boot_data.ram.ranges(), reserved.ranges());
+    const PhysAddr tables_end = arch::init_paging(boot_data.ram.ranges(), reserved.ranges(), outside);
     reserve(image_begin, tables_end.value - image_begin);
     reserved.remove(arch::early_tables_begin().value, arch::early_tables_end().value);
 

@@ -117,7 +117,7 @@ void set_frequency(std::uint64_t hz, const char* source) {
     std::uint64_t mult;
     do {
         --shift;
-        mult = static_cast<std::uint64_t>((static_cast<unsigned __int128>(kNsPerSec) << shift) / hz);
+        mult = arch::mul_div(kNsPerSec, std::uint64_t{1} << shift, hz);
     } while (mult > UINT32_MAX);
     scale.mult = static_cast<std::uint32_t>(mult);
     scale.shift = shift;
@@ -136,7 +136,7 @@ bool use_cpuid() {
     if (arch::cpu_features().max_leaf < kLeafCrystal) return false;
     const arch::CpuidResult r = arch::cpuid(kLeafCrystal);
     if (r.eax == 0 || r.ebx == 0 || r.ecx == 0) return false;
-    set_frequency(static_cast<std::uint64_t>(static_cast<unsigned __int128>(r.ecx) * r.ebx / r.eax), "cpuid15");
+    set_frequency(arch::mul_div(r.ecx, r.ebx, r.eax), "cpuid15");
     return true;
 }
 
@@ -155,8 +155,7 @@ bool use_kvm_clock() {
     // ns = ((cycles << tsc_shift) * mul) >> 32 (the shift to the right where it is negative).
     scale.mult = mul;
     scale.shift = static_cast<std::uint32_t>(32 - tsc_shift);
-    scale.frequency_hz =
-        static_cast<std::uint64_t>((static_cast<unsigned __int128>(kNsPerSec) << scale.shift) / mul);
+    scale.frequency_hz = arch::mul_div(kNsPerSec, std::uint64_t{1} << scale.shift, mul);
     scale.source = "kvmclock";
     return true;
 }
@@ -211,7 +210,7 @@ void measure() {
             return;
         }
         while (c.apic < kMinimumWindowNs) c = since_boot();
-        set_frequency(static_cast<std::uint64_t>(static_cast<unsigned __int128>(c.tsc) * kVirtualApicHz / c.apic), "apic");
+        set_frequency(arch::mul_div(c.tsc, kVirtualApicHz, c.apic), "apic");
         return;
     }
     const std::uint16_t pm_timer = plat::acpi().pm_timer_port;
@@ -292,8 +291,7 @@ const ClockScale& clock_scale() {
         find_hypervisor();
         if (!use_cpuid() && !use_kvm_clock()) measure();
         const Comparison c = since_boot();
-        plat::set_apic_timer_ratio(
-            static_cast<std::uint64_t>((static_cast<unsigned __int128>(c.apic) << 32) / (c.tsc != 0 ? c.tsc : 1)));
+        plat::set_apic_timer_ratio(arch::mul_div(c.apic, std::uint64_t{1} << 32, c.tsc));
     }
     return scale;
 }

@@ -42,6 +42,16 @@ inline void write_msr(std::uint32_t msr, std::uint64_t value) {
                  : "memory");
 }
 
+/// a * b / divisor with all 128 bits of the product; UINT64_MAX when the result does not fit or the divisor is 0.
+inline std::uint64_t mul_div(std::uint64_t a, std::uint64_t b, std::uint64_t divisor) {
+    const auto product = static_cast<unsigned __int128>(a) * b;
+    auto high = static_cast<std::uint64_t>(product >> 64);
+    if (high >= divisor) return UINT64_MAX;
+    auto low = static_cast<std::uint64_t>(product);
+    asm("divq %2" : "+a"(low), "+d"(high) : "rm"(divisor) : "cc");
+    return low;
+}
+
 struct CpuidResult {
     std::uint32_t eax;
     std::uint32_t ebx;
