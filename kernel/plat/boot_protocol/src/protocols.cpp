@@ -25,14 +25,14 @@ public:
         std::memcpy(out, bytes_.data() + at, sizeof(T));
         return true;
     }
-    /// Length of the string at `at`; up to `limit` or the end of memory when there is no NUL.
-    std::uint64_t string_length(std::uint64_t at, std::uint64_t limit) const {
-        if (at >= bytes_.size()) return 0;
+    /// The string at `at`: up to `limit` or the end of memory when there is no NUL. Empty when it is not in memory.
+    PhysRange string(std::uint64_t at, std::uint64_t limit) const {
+        if (at >= bytes_.size()) return {};
         const std::uint64_t room = bytes_.size() - at;
         if (limit > room) limit = room;
         std::uint64_t n = 0;
         while (n < limit && bytes_[at + n] != std::byte{0}) ++n;
-        return n;
+        return {at, n};
     }
 
 private:
@@ -189,8 +189,7 @@ const char* parse_pvh(std::span<const std::byte> bytes, std::uint64_t info, Boot
     if (start.version < 1) return "PVH: the start info has no memory map";
     if (!read_map<HvmMapEntry>(memory, start.memory_map, start.memory_map_entries, sizeof(HvmMapEntry), &out->ram))
         return "PVH: the memory map is not in memory";
-    if (start.command_line != 0)
-        out->command_line = {start.command_line, memory.string_length(start.command_line, kMaxCommandLine)};
+    if (start.command_line != 0) out->command_line = memory.string(start.command_line, kMaxCommandLine);
     out->rsdp = start.rsdp;
     HvmModule module{};
     if (start.module_count != 0 && !memory.read(start.modules, &module)) return "PVH: the module list is not in memory";
@@ -211,7 +210,7 @@ const char* parse_linux(std::span<const std::byte> bytes, std::uint64_t info, Bo
     if (e820_count > kE820Max) return "Linux boot: too many entries in the memory map";
     read_map<E820Entry>(memory, info + kZeroE820, e820_count, sizeof(E820Entry), &out->ram);
     const std::uint64_t command_line = field32(kZeroCommandLine) | field32(kZeroExtCommandLine) << 32;
-    if (command_line != 0) out->command_line = {command_line, memory.string_length(command_line, kMaxCommandLine)};
+    if (command_line != 0) out->command_line = memory.string(command_line, kMaxCommandLine);
     out->rsdp = field32(kZeroRsdp) | field32(kZeroRsdp + 4) << 32;
     return finish(out, {field32(kZeroInitrd) | field32(kZeroExtInitrd) << 32,
                         field32(kZeroInitrdSize) | field32(kZeroExtInitrdSize) << 32});
@@ -230,7 +229,7 @@ const char* parse_multiboot2(std::span<const std::byte> bytes, std::uint64_t inf
         const std::uint64_t body = tag.size - sizeof(tag);
         if (tag.type == kTagCommandLine) {
             const std::uint64_t limit = body < kMaxCommandLine ? body : kMaxCommandLine;
-            out->command_line = {at + sizeof(tag), memory.string_length(at + sizeof(tag), limit)};
+            out->command_line = memory.string(at + sizeof(tag), limit);
         } else if (tag.type == kTagModule && initrd.length == 0 && tag.size >= sizeof(ModuleTag)) {
             ModuleTag module;
             memory.read(at, &module);
