@@ -22,6 +22,12 @@ Result<Ref<vfs::Inode>> make_whiteout(vfs::Inode& directory, std::string_view na
     return directory.create(name, vfs::kModeCharacter, 0, 0, 0);
 }
 
+// Two entries of a directory change places, which takes no memory.
+Result<void> exchange(vfs::Inode& directory, std::string_view name_a, vfs::Inode& a,
+                      std::string_view name_b, vfs::Inode& b) {
+    return directory.rename(name_a, a, directory, name_b, &b, abi::kRENAME_EXCHANGE);
+}
+
 OverlayInode& overlay_of(vfs::Inode& inode) { return static_cast<OverlayInode&>(inode); }
 
 }  // namespace
@@ -165,8 +171,8 @@ bool OverlayInode::lower_has(std::string_view name) {
     return lower_->lookup(name).ok();
 }
 
-// Makes an object above. Over a whiteout it comes by a rename, so that a failure half-way does not
-// bring back what is covered.
+// Makes an object above. Where a whiteout is, the two change places, so that a failure half-way does
+// not bring back what is covered.
 template <typename Make>
 Result<Ref<vfs::Inode>> OverlayInode::make(std::string_view name, Make make_in) {
     if (!is_directory()) return Errno::kENOTDIR;
@@ -179,13 +185,14 @@ Result<Ref<vfs::Inode>> OverlayInode::make(std::string_view name, Make make_in) 
             made = TRY(make_in(u, name));
         } else {
             made = TRY(make_in(u, kNewName));
-            const Result<void> moved =
-                u.rename(kNewName, *made, u, name, there.value().get(), 0);
-            if (!moved.ok()) {
+            vfs::Inode& whiteout = *there.value();
+            const Result<void> swapped = exchange(u, kNewName, *made, name, whiteout);
+            if (!swapped.ok()) {
                 (void)(made->is_directory() ? u.rmdir(kNewName, *made)
                                             : u.unlink(kNewName, *made));
-                return moved.error();
+                return swapped.error();
             }
+            (void)u.unlink(kNewName, whiteout);
         }
     }
     Ref<vfs::Inode> covered = made->layer_mark().lower;
@@ -242,15 +249,21 @@ Result<void> OverlayInode::remove_upper(vfs::Inode& u, std::string_view name, bo
     vfs::Inode& gone = *there.value();
     if (!cover) return directory ? u.rmdir(name, gone) : u.unlink(name, gone);
     Ref<vfs::Inode> whiteout = TRY(make_whiteout(u, kWhiteoutName));
-    Result<void> done;
+    Result<void> done = exchange(u, kWhiteoutName, *whiteout, name, gone);
+    if (!done.ok()) {
+        (void)u.unlink(kWhiteoutName, *whiteout);
+        return done;
+    }
     if (directory) {
         sched::WriteGuard gone_guard(gone.lock());
-        done = u.rmdir(name, gone);
-        if (done.ok()) done = u.rename(kWhiteoutName, *whiteout, u, name, nullptr, 0);
+        done = u.rmdir(kWhiteoutName, gone);
     } else {
-        done = u.rename(kWhiteoutName, *whiteout, u, name, &gone, 0);
+        done = u.unlink(kWhiteoutName, gone);
     }
-    if (!done.ok()) (void)u.unlink(kWhiteoutName, *whiteout);
+    if (!done.ok()) {
+        (void)exchange(u, kWhiteoutName, gone, name, *whiteout);
+        (void)u.unlink(kWhiteoutName, *whiteout);
+    }
     return done;
 }
 
@@ -315,18 +328,18 @@ Result<void> OverlayInode::rename(std::string_view old_name, Inode& moved, Inode
                                   std::string_view new_name, Inode* replaced,
                                   std::uint32_t flags) {
     OverlayInode& to = overlay_of(new_parent);
-    const bool exchange = (flags & abi::kRENAME_EXCHANGE) != 0;
+    const bool swaps = (flags & abi::kRENAME_EXCHANGE) != 0;
     vfs::Inode& moved_upper = *TRY(overlay_of(moved).copy_up());
     vfs::Inode& from_upper = *TRY(copy_up());
     vfs::Inode& to_upper = *TRY(to.copy_up());
     if (replaced) {
-        if (exchange) {
+        if (swaps) {
             TRY(overlay_of(*replaced).copy_up());
         } else if (replaced->is_directory()) {
             TRY(overlay_of(*replaced).clear());
         }
     }
-    const bool cover = !exchange && lower_has(old_name);
+    const bool cover = !swaps && lower_has(old_name);
 
     // Whoever holds one of these two locks and wants another holds the overlay's directory locks,
     // as we do: no deadlock, in either order.
@@ -334,27 +347,28 @@ Result<void> OverlayInode::rename(std::string_view old_name, Inode& moved, Inode
     const bool two = &to_upper != &from_upper;
     if (two) to_upper.lock().write_lock();
     const auto run = [&]() -> Result<void> {
-        Ref<vfs::Inode> whiteout;
-        if (cover) whiteout = TRY(make_whiteout(from_upper, kWhiteoutName));
         Ref<vfs::Inode> there;
         const Result<Ref<vfs::Inode>> found = to_upper.lookup(new_name);
         if (found.ok()) there = found.value();
-        // A whiteout goes before a directory comes in its place.
+        if (!cover)
+            return from_upper.rename(old_name, moved_upper, to_upper, new_name, there.get(),
+                                     flags);
+        // The whiteout takes the place first: afterwards nothing may fail.
+        Ref<vfs::Inode> whiteout = TRY(make_whiteout(from_upper, kWhiteoutName));
         Result<void> done =
-            from_upper.rename(old_name, moved_upper, to_upper, new_name, there.get(), flags);
-        if (whiteout) {
-            if (done.ok()) {
-                done = from_upper.rename(kWhiteoutName, *whiteout, from_upper, old_name, nullptr,
-                                         0);
-            } else {
-                (void)from_upper.unlink(kWhiteoutName, *whiteout);
-            }
+            exchange(from_upper, kWhiteoutName, *whiteout, old_name, moved_upper);
+        if (done.ok()) {
+            done = from_upper.rename(kWhiteoutName, moved_upper, to_upper, new_name, there.get(),
+                                     flags);
+            if (done.ok()) return done;
+            (void)exchange(from_upper, kWhiteoutName, moved_upper, old_name, *whiteout);
         }
+        (void)from_upper.unlink(kWhiteoutName, *whiteout);
         return done;
     };
     Result<void> result = run();
     if (two) to_upper.lock().write_unlock();
-    if (result.ok() && replaced && !exchange)
+    if (result.ok() && replaced && !swaps)
         overlay_of(*replaced).names_removed_.fetch_add(1, std::memory_order_relaxed);
     return result;
 }
