@@ -239,6 +239,25 @@ Result<void> map_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint64_t le
     return {};
 }
 
+Result<std::uint64_t> fill_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint64_t length, std::uint32_t flags) {
+    KILN_ASSERT(is_page_range(va, length) && is_aligned(pa.value, kPageSize));
+    const std::uint64_t bits = leaf_bits(flags, 1);
+    std::uint64_t filled = 0;
+    while (length != 0) {
+        std::uint64_t* entry = TRY(make_entry(root, va.value, 1));
+        const std::uint64_t in_table = std::min<std::uint64_t>(length >> kPageShift, kPteCount - index_at(va.value, 1));
+        for (std::uint64_t i = 0; i < in_table; ++i) {
+            if (is_mapped(entry[i])) continue;
+            entry[i] = (pa.value + (i << kPageShift)) | bits;
+            ++filled;
+        }
+        va = va + (in_table << kPageShift);
+        pa = pa + (in_table << kPageShift);
+        length -= in_table << kPageShift;
+    }
+    return filled;
+}
+
 bool query_page(PhysAddr root, VirtAddr va, PageEntry* out) {
     const std::uint64_t* table = table_at(root.value);
     for (unsigned level = kTopLevel;; --level) {

@@ -1,6 +1,7 @@
 // AddressSpace: an application's mappings (VMAs) and page tables; demand paging, copy-on-write.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include <kiln/base/ref.hpp>
@@ -8,16 +9,24 @@
 #include <kiln/base/types.hpp>
 #include <kiln/hal/paging.hpp>
 #include <kiln/hal/trap.hpp>
+#include <kiln/mem/heap.hpp>
 #include <kiln/sched/mutex.hpp>
 #include <kiln/sched/thread.hpp>
 #include <kiln/vm/memory_object.hpp>
+#include <kiln/vm/vma.hpp>
 
 namespace kiln::vm {
 
 /// Linux's PROT_ bits.
-enum Prot : std::uint32_t { kProtNone = 0, kProtRead = 1, kProtWrite = 2, kProtExec = 4 };
+enum Prot : std::uint32_t {
+    kProtNone = 0,
+    kProtRead = 1,
+    kProtWrite = 2,
+    kProtExec = 4,
+    kProtGrowsDown = 0x01000000,  ///< protect(): down to the begin of the stack mapping
+    kProtGrowsUp = 0x02000000,
+};
 
-enum class Sharing : std::uint8_t { kPrivate, kShared };
 /// What to do about mappings that are in the way of a fixed address.
 enum class Placement : std::uint8_t { kHint, kFixedReplace, kFixedNoReplace };
 
@@ -57,7 +66,7 @@ class AddressSpace : public RefCounted<AddressSpace> {
 public:
     /// ENOMEM.
     static Result<Ref<AddressSpace>> create();
-    virtual ~AddressSpace() = default;
+    ~AddressSpace();
 
     PhysAddr page_table_root() const { return root_; }
 
@@ -106,7 +115,60 @@ public:
     void set_mmap_base(VirtAddr base);
 
 private:
-    PhysAddr root_;
+    friend class MemoryObject;
+    template <typename T, typename... Args>
+    friend Result<Ref<T>> mem::make_ref(Args&&...);
+
+    enum class Outcome : std::uint8_t { kDone, kRetry, kAccessDenied, kBusError, kNoMemory };
+
+    explicit AddressSpace(PhysAddr root) : root_(root) {}
+
+    // Faults; lock_ held, shared at least. (fault.cpp)
+    Outcome fault_in(Vma& vma, std::uintptr_t page, hal::Access access);
+    Outcome fault_anonymous(Vma& vma, std::uintptr_t page, hal::Access access);
+    Outcome fault_contiguous(Vma& vma, std::uintptr_t page, hal::Access access);
+    Outcome fault_object(Vma& vma, std::uintptr_t page, hal::Access access);
+    Outcome write_to_private(Vma& vma, std::uintptr_t page);
+    Outcome install(std::uintptr_t page, PhysAddr fresh, std::uint32_t rights);
+    bool grow_stack(std::uintptr_t address);
+
+    // lock_ held exclusively.
+    Result<void> unmap_locked(std::uintptr_t begin, std::uintptr_t end, RemovedVmas& removed);
+    Result<void> protect_vma(Vma& vma, std::uintptr_t begin, std::uintptr_t end, std::uint32_t prot,
+                             RemovedVmas& removed);
+    Result<Vma*> isolate(Vma& vma, std::uintptr_t begin, std::uintptr_t end);
+    void remove_vma(Vma& vma, RemovedVmas& removed);
+    Result<std::uintptr_t> place(const MapRequest& request, std::uint64_t length);
+    Result<void> check_limits(std::uint64_t new_bytes, bool is_data) const;
+    Result<VirtAddr> move_mapping(Vma& vma, std::uintptr_t from, std::uint64_t old_length,
+                                  std::uint64_t new_length, std::uintptr_t to, bool keep_old,
+                                  RemovedVmas& removed);
+    Result<void> move_pages(Vma& vma, std::uintptr_t from, std::uintptr_t to, std::uint64_t length);
+    Result<void> advise_vma(Vma& vma, std::uintptr_t begin, std::uintptr_t end, int advice,
+                            RemovedVmas& removed);
+    std::uint64_t data_bytes() const;
+
+    // Page tables.
+    void zap(const Vma& vma, std::uintptr_t begin, std::uintptr_t end,
+             PrivateCopies copies = PrivateCopies::kDrop);
+    void flush(std::uintptr_t begin, std::uint64_t length);
+    void count_resident(std::int64_t pages);
+    Result<void> populate(std::uintptr_t begin, std::uintptr_t end, hal::Access access);
+
+    const PhysAddr root_;
+    mutable sched::RwLock lock_{sync::LockRank::kAddressSpace};
+    VmaSet vmas_;                      ///< under lock_
+    std::atomic<Vma*> hint_{nullptr};  ///< last faulted in; reset with each change
+    Limits limits_;
+    std::uintptr_t mmap_base_ = hal::kUserEnd - (std::uintptr_t{256} << 20);
+    std::uintptr_t break_begin_ = 0;
+    std::uintptr_t break_end_ = 0;
+    /// Guards the page tables of root_ and the two counts. Nests inside lock_ and inside an object's list lock.
+    mutable sync::SpinLock page_table_lock_{sync::LockRank::kPageTable};
+    std::uint64_t resident_pages_ = 0;
+    std::uint64_t peak_resident_pages_ = 0;
+    std::atomic<std::uint64_t> minor_faults_{0};
+    std::atomic<bool> is_out_of_memory_reported_{false};
 };
 
 /// Makes `thread` run in `space` (null: none, a kernel thread); loads it at once if the thread is

@@ -1,12 +1,15 @@
 // MemoryObject: what can be mapped: anonymous memory, a file's pages.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
+#include <kiln/base/list.hpp>
 #include <kiln/base/ref.hpp>
 #include <kiln/base/result.hpp>
 #include <kiln/base/types.hpp>
 #include <kiln/hal/trap.hpp>
+#include <kiln/sync/spinlock.hpp>
 
 namespace kiln::vm {
 
@@ -16,6 +19,17 @@ struct ObjectPage {
     PhysAddr page;
     /// A shared mapping may write to it. A private mapping always copies first.
     bool writable;
+};
+
+/// A mapping's place in the list of its object: the base of vm's own record of a mapping.
+struct MappingLink {
+    ListNode node;
+};
+
+/// Which pages MemoryObject::unmap_range() takes away from private mappings.
+enum class PrivateCopies : std::uint8_t {
+    kKeep,  ///< a hole was punched: copies that private mappings made stay
+    kDrop,  ///< the object was cut short: they go, too
 };
 
 class MemoryObject : public RefCounted<MemoryObject> {
@@ -36,11 +50,37 @@ public:
         (void)base;
         return false;
     }
+    /// msync(MS_SYNC): writes the range back to where it is stored. EIO.
+    virtual Result<void> sync(std::uint64_t offset, std::uint64_t length) {
+        (void)offset;
+        (void)length;
+        return {};
+    }
+    /// madvise(MADV_REMOVE): makes the range a hole. EOPNOTSUPP when the object can't have holes.
+    virtual Result<void> remove_range(std::uint64_t offset, std::uint64_t length) {
+        (void)offset;
+        (void)length;
+        return Errno::kEOPNOTSUPP;
+    }
     /// A shared writable mapping of it came to be / went away.
     virtual void writable_mapping_added() {}
     virtual void writable_mapping_removed() {}
     /// Names the mapping in /proc/PID/maps; null: anonymous.
     virtual const class MappingName* name() const { return nullptr; }
+
+    /// Takes the pages of [offset, offset+length) (multiples of 4 KiB; length may reach beyond the end) out of all
+    /// mappings, so that the next access asks get_page() again. To be called by the object when it drops pages
+    /// (truncation, holes), *after* get_page() stopped giving them out, and without locks that get_page() takes.
+    void unmap_range(std::uint64_t offset, std::uint64_t length, PrivateCopies copies);
+
+private:
+    friend class AddressSpace;
+    friend class VmaSet;
+    // Guards the list, and the bounds of the mappings in it.
+    mutable sync::SpinLock mappings_lock_{sync::LockRank::kObjectMappings};
+    List<MappingLink, &MappingLink::node> mappings_;
+    // Counts unmap_range(): a fault that got its page before must not map it after.
+    std::atomic<std::uint32_t> unmap_count_{0};
 };
 
 /// How a mapped file shows in /proc/PID/maps; implemented by vfs.
@@ -52,9 +92,5 @@ public:
     virtual std::uint64_t inode_number() const = 0;
     virtual std::uint64_t device_number() const = 0;
 };
-
-/// Anonymous memory shared by several mappings (MAP_SHARED|MAP_ANONYMOUS, memfd, ramfs contents).
-/// Sparse: pages appear when first written.
-class AnonymousObject;
 
 }  // namespace kiln::vm
