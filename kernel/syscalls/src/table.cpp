@@ -1,0 +1,84 @@
+#include "table.hpp"
+
+#include <array>
+#include <atomic>
+#include <string_view>
+
+#include <kiln/abi/linux/errno.hpp>
+#include <kiln/posix/report.hpp>
+
+#include "adapt.hpp"
+#include "handlers.hpp"
+
+namespace kiln::syscalls {
+namespace {
+
+constexpr std::size_t text_length(const char* text) { return std::string_view(text).size(); }
+
+// A row's decoder letters and its handler tell the same number of arguments.
+#define KILN_CHECK_full(name, args) \
+    static_assert(arity(&sys_##name) == text_length(args), "arguments of " #name);
+#define KILN_CHECK_partial KILN_CHECK_full
+#define KILN_CHECK_none(name, args) static_assert(text_length(args) <= 6);
+#define KILN_SYSCALL(number, name, level, args, note) KILN_CHECK_##level(name, args)
+#include "../table.def"
+#undef KILN_SYSCALL
+
+std::int64_t absent(hal::TrapFrame& frame) {
+    const auto number = static_cast<std::uint32_t>(hal::syscall_number(frame));
+    static constinit std::array<std::atomic<std::uint64_t>, (kSyscallCount + 63) / 64> named{};
+    const std::uint64_t bit = 1ull << (number % 64);
+    if ((named[number / 64].fetch_or(bit, std::memory_order_relaxed) & bit) == 0)
+        posix::report_missing_syscall(number, syscall_name(number));
+    return -static_cast<std::int64_t>(Errno::kENOSYS);
+}
+
+constexpr auto kHandlers = [] {
+    std::array<Handler, kSyscallCount> table{};
+    for (Handler& h : table) h = absent;
+#define KILN_ROW_full(number, name) table[number] = adapt<&sys_##name>;
+#define KILN_ROW_partial KILN_ROW_full
+#define KILN_ROW_none(number, name)
+#define KILN_SYSCALL(number, name, level, args, note) KILN_ROW_##level(number, name)
+#include "../table.def"
+#undef KILN_SYSCALL
+    return table;
+}();
+
+constexpr auto kTexts = [] {
+    std::array<SyscallText, kSyscallCount> table{};
+#define KILN_SYSCALL(number, name, level, args, note) table[number] = {#name, args};
+#include "../table.def"
+#undef KILN_SYSCALL
+    return table;
+}();
+
+void dispatch(hal::TrapFrame& frame) { hal::set_syscall_result(frame, run_syscall(frame)); }
+
+}  // namespace
+
+std::int64_t run_syscall(hal::TrapFrame& frame) {
+    // Linux looks at the lower half of the register only.
+    const auto number = static_cast<std::uint32_t>(hal::syscall_number(frame));
+    if (number >= kSyscallCount) [[unlikely]]
+        return -static_cast<std::int64_t>(Errno::kENOSYS);
+    return kHandlers[number](frame);
+}
+
+const SyscallText& syscall_text(std::uint32_t number) {
+    static constexpr SyscallText kUnknown = {nullptr, ""};
+    return number < kSyscallCount ? kTexts[number] : kUnknown;
+}
+
+bool has_handler(std::uint32_t number) {
+    return number < kSyscallCount && kHandlers[number] != &absent;
+}
+
+std::string_view syscall_name(std::uint32_t number) {
+    const char* name = syscall_text(number).name;
+    return name ? name : "";
+}
+
+void init() { hal::set_syscall_handler(dispatch); }
+
+}  // namespace kiln::syscalls
