@@ -74,6 +74,13 @@ public:
     std::uint32_t rseq_length = 0;
     std::uint32_t rseq_signature = 0;
 
+    /// The last fault of its application, for the registers a signal handler sees.
+    struct {
+        std::uint64_t vector = 0;
+        std::uint64_t error_code = 0;
+        std::uintptr_t address = 0;
+    } last_fault;
+
     ListNode process_node;  ///< guarded by the process's task list lock
 
 private:
@@ -149,16 +156,21 @@ public:
     /// Calls `visit` for each task with the list locked (interrupts off, must not sleep); stops on
     /// false.
     void for_each_task(bool (*visit)(Task&, void*), void* cookie);
+    /// For code that needs the task list and the signal lock together: this one is taken first, with
+    /// interrupts off.
+    sync::SpinLock& tasks_lock() { return tasks_lock_; }
+    List<Task, &Task::process_node>& tasks_locked() { return tasks_; }
 
     /// exit_group(2) by `status` as wait(2) encodes it (exit code << 8 | signal). The last task to
     /// leave calls the exit hook. Does not return if called by a task of this process.
     void terminate(int wait_status);
     bool is_terminating() const { return terminating_.load(std::memory_order_acquire); }
 
-    /// execve(2): ends all other tasks; the running one gets the main task's tid. EAGAIN when the
+    /// execve(2): ends all other tasks; the running one gets the main task's tid. EINTR when the
     /// process is ending, or another task does the same.
     Result<void> end_other_tasks();
-    /// Puts another address space in place (its tasks: the running one only), gives the old one back.
+    /// Puts another address space in place and makes the running task, which must be the only one, use
+    /// it. Gives the old one back.
     Ref<vm::AddressSpace> exchange_address_space(Ref<vm::AddressSpace> space);
 
     // -- groups, accounting, timers ---------------------------------------------------------------
@@ -189,12 +201,15 @@ private:
     Process() = default;
     friend class Task;
     friend class RefCounted<Process>;
-    Result<Ref<Task>> new_task(const hal::TrapFrame& frame, std::string_view name);
+    Result<Ref<Task>> new_task(const hal::TrapFrame& frame, std::string_view name, Pid tid);
+    /// EAGAIN: the process is ending, or has as many tasks as RLIMIT_NPROC allows.
     Result<void> add_task(Task& task);
     /// Called by the task itself; true: it was the last.
-    bool remove_task(Task& task);
+    bool remove_task(Task& task, int wait_status);
     void apply_limits_to_memory();
 
+    ListNode all_node_;  ///< in the table of all processes
+    friend struct ProcessTable;
     Pid pid_ = 1;
     Ref<vm::AddressSpace> address_space_;
     Ref<FdTable> files_;
@@ -213,10 +228,10 @@ private:
     List<Task, &Task::process_node> tasks_;
     std::atomic<std::uint32_t> task_count_{0};
     sched::WaitQueue task_left_;
-    std::atomic<Task*> survivor_{nullptr};  ///< the task that execs
+    Task* survivor_ = nullptr;  ///< the task that execs: all others end
     int wait_status_ = 0;
-    std::atomic<Pid> process_group_{1};
-    std::atomic<Pid> session_{1};
+    std::atomic<Pid> process_group_{0};
+    std::atomic<Pid> session_{0};
     std::uint64_t start_time_ns_ = 0;
     std::uint64_t ended_cpu_time_ns_ = 0;
     std::uint64_t ended_voluntary_ = 0;
@@ -227,8 +242,8 @@ private:
 /// Called once, by the last task of the first process: ends the machine (init registers it).
 void set_exit_hook(void (*hook)(int wait_status));
 
-/// For the text of a fatal signal in the log; null-safe. `debug` and init may add a backtrace by
-/// registering a hook: called by the dying task, before it leaves.
+/// Called by a task that a signal kills, before its process ends: for a backtrace on the console.
+/// `frame` is what the application was doing.
 void set_fatal_signal_hook(void (*hook)(Task& task, const SignalInfo& info,
                                         const hal::TrapFrame& frame));
 
@@ -239,8 +254,7 @@ struct ExecArguments {
     std::span<const std::string_view> argv;
     std::span<const std::string_view> envp;
 };
-using ProgramLoader = Result<hal::TrapFrame> (*)(Process& process, const ExecArguments& arguments,
-                                                 const char** reason);
+using ProgramLoader = Result<hal::TrapFrame> (*)(Process& process, const ExecArguments& arguments);
 void set_program_loader(ProgramLoader loader);
 /// execve(2) for the running task: on success it goes on in the new program when the system call
 /// returns.
@@ -250,13 +264,23 @@ Result<void> execute_program(const ExecArguments& arguments);
 Ref<Process> find_process(Pid pid);
 Ref<Task> find_task(Pid tid);
 
-/// Writes 0 to `address` of the running task and wakes one futex waiter there: implemented with the
-/// futexes; registered here because a task's end needs it.
-void set_futex_hooks(void (*wake_address)(std::uintptr_t address),
-                     void (*exit_robust_list)(Task& task));
+/// What a task's end needs of the futexes, which register it: waking one waiter at an address of the
+/// running task's process, and giving up the locks on the task's robust list.
+struct FutexHooks {
+    void (*wake_address)(std::uintptr_t address);
+    void (*exit_robust_list)(Task& task);
+};
+void set_futex_hooks(const FutexHooks& hooks);
 
-/// Registers the handlers of faults and of the return to the application. Once, at boot.
-void init();
+/// uname(2)'s nodename and domainname; cut to 64 bytes.
+void set_hostname(std::string_view name);
+void set_domainname(std::string_view name);
+struct SystemName {
+    char text[65];
+    std::string_view view() const { return text; }
+};
+SystemName hostname();
+SystemName domainname();
 
 inline Process& current_process() { return Task::current().process(); }
 

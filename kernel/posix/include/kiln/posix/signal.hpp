@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include <kiln/abi/linux/signal.hpp>
 #include <kiln/base/list.hpp>
 #include <kiln/base/result.hpp>
 #include <kiln/sched/wait_queue.hpp>
@@ -104,12 +105,15 @@ SignalInfo make_signal(int signo, std::int32_t code, std::int32_t pid = 0, std::
 /// _sigfault.
 SignalInfo make_fault_signal(int signo, std::int32_t code, std::uintptr_t address);
 
+class PendingSignals;
+
 /// One instance of a pending signal with its information.
 struct QueuedSignal {
     ListNode node;
+    PendingSignals* queue = nullptr;  ///< where it was put last
     SignalInfo info;
     /// Null: from the heap, freed when taken. Else it belongs to somebody (a timer), who is told
-    /// under the lock that it has been taken and may change info.
+    /// under the lock that it has been taken or discarded, and may change info.
     void (*taken)(QueuedSignal& self, SignalInfo& info) = nullptr;
     void* owner = nullptr;
 };
@@ -184,9 +188,9 @@ public:
 /// interrupts.
 Result<void> send_signal(Process& process, const SignalInfo& info);
 Result<void> send_signal(Task& task, const SignalInfo& info);
-/// With an entry of the caller's; does nothing if it is queued already (returns false then).
-bool send_signal(Process& process, QueuedSignal& entry);
-bool send_signal(Task& task, QueuedSignal& entry);
+/// With an entry of the caller's, which can't fail for want of memory: to the task `tid`, or to the
+/// process if that is 0 or gone. False: it is queued already, or the signal is ignored.
+bool send_signal(Process& process, std::int32_t tid, QueuedSignal& entry);
 /// A fault of the running task: cannot be blocked or ignored.
 void force_signal(Task& task, const SignalInfo& info);
 /// Delivers what is pending to the running task before it returns to its application: sets up a
@@ -218,11 +222,14 @@ Result<void> push_signal_frame(Task& task, hal::TrapFrame& frame, int signo, con
                                const SignalAction& action, SignalSet mask_to_restore);
 /// rt_sigreturn(2): loads the registers back from the application's stack, each of them checked.
 Result<void> pop_signal_frame(Task& task, hal::TrapFrame& frame);
+/// sigaltstack(2) with the application's stack pointer. EPERM, EINVAL, ENOMEM.
+Result<void> set_alternate_stack(Task& task, std::uintptr_t sp, const abi::SigAltStack* stack,
+                                 abi::SigAltStack* old_stack);
 /// Makes `frame` execute its system call again.
 void rewind_system_call(hal::TrapFrame& frame);
 /// Makes `frame` execute restart_syscall(2).
 void rewind_to_restart_call(hal::TrapFrame& frame);
-/// The frame is that of a system call whose result may ask for a restart.
+/// `frame` is that of a system call whose result may ask for a restart.
 bool is_system_call(const hal::TrapFrame& frame);
 
 }  // namespace kiln::posix

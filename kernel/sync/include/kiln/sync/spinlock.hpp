@@ -33,6 +33,7 @@ enum class LockRank : std::uint8_t {
     kMemoryObject = 70,
     // spinlocks
     kSpinFirst = 128,
+    kProcessTable = 129,
     kTaskTable = 130,
     kSignal = 140,
     kDentryCache = 150,
