@@ -16,7 +16,7 @@ public:
         entry_.info.signo = notification.signo;
         entry_.info.code = kSiTimer;
         entry_.info.fields[0] = static_cast<std::uint32_t>(id);  // si_tid; si_overrun above it
-        entry_.info.fields[1] = notification.value;
+        entry_.info.fields[1] = notification.value_is_id ? static_cast<std::uint64_t>(id) : notification.value;
         entry_.taken = taken;
         entry_.owner = this;
     }
@@ -52,11 +52,11 @@ public:
         TimerSetting s;
         s.interval_ns = interval_ns_;
         if (expiry_ns_ == 0) return s;
-        std::uint64_t next = expiry_ns_;
+        std::uint64_t due = expiry_ns_;
         // Expired, its signal not yet taken: the next expiry to come.
-        if (next <= now && interval_ns_ != 0) next += ((now - next) / interval_ns_ + 1) * interval_ns_;
-        if (next > now) {
-            s.value_ns = next - now;
+        if (due <= now && interval_ns_ != 0) due += ((now - due) / interval_ns_ + 1) * interval_ns_;
+        if (due > now) {
+            s.value_ns = due - now;
         } else if (timer_.is_armed()) {
             s.value_ns = 1;  // due, but not fired: "armed" must not look like "disarmed"
         }

@@ -193,7 +193,9 @@ public:
     std::atomic<std::uint32_t> dumpable{1};
     std::atomic<bool> no_new_privileges{false};
     std::atomic<bool> child_subreaper{false};
+    std::atomic<bool> huge_pages_disabled{false};
     std::atomic<std::uint32_t> personality{0};
+    std::atomic<int> memory_policy{0};  ///< set_mempolicy(2); one node, so without effect
     /// membarrier(2): MEMBARRIER_STATE bits registered.
     std::atomic<std::uint32_t> membarrier_registered{0};
 

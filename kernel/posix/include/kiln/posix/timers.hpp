@@ -24,6 +24,7 @@ struct TimerSetting {
 struct TimerNotification {
     int signo = 0;                ///< 0: SIGEV_NONE
     std::uint64_t value = 0;      ///< sival
+    bool value_is_id = false;     ///< no sigevent was given: the value is the timer's id
     std::int32_t thread_id = 0;   ///< SIGEV_THREAD_ID; 0: the process
 };
 
