@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <kiln/mem/heap.hpp>
+#include <kiln/posix/file_locks.hpp>
 
 namespace kiln::posix {
 namespace {
@@ -26,6 +27,12 @@ void set(std::uint64_t* map, std::uint32_t bit, bool on) {
 /// Bytes of the block for `capacity` descriptors.
 std::size_t block_bytes(std::uint32_t capacity) {
     return capacity * sizeof(vfs::File*) + 2 * (capacity / kBits) * sizeof(std::uint64_t);
+}
+
+/// close(2) of one descriptor, whatever others there are: the process's record locks on the file go.
+void closed(vfs::File& file) {
+    release_locks_of_descriptor(file);
+    file.descriptor_closed();
 }
 
 }  // namespace
@@ -120,7 +127,7 @@ Result<void> FdTable::install_at(int fd, Ref<vfs::File> file, bool close_on_exec
         old = Ref<vfs::File>::adopt(files_[number]);
         put_locked(number, file.release(), close_on_exec);
     }
-    if (old) old->descriptor_closed();
+    if (old) closed(*old);
     return {};
 }
 
@@ -132,7 +139,7 @@ Result<void> FdTable::close(int fd) {
         if (number >= capacity_ || !files_[number]) return Errno::kEBADF;
         file = Ref<vfs::File>::adopt(take_locked(number));
     }
-    file->descriptor_closed();
+    closed(*file);
     return {};
 }
 
@@ -149,7 +156,7 @@ void FdTable::close_range(unsigned first, unsigned last, bool only_set_cloexec) 
                 file = Ref<vfs::File>::adopt(take_locked(fd));
             }
         }
-        if (file) file->descriptor_closed();
+        if (file) closed(*file);
         if (fd == UINT32_MAX) return;
         fd++;
     }
@@ -166,7 +173,7 @@ void FdTable::close_on_exec() {
             if (fd >= capacity_) return;
             file = Ref<vfs::File>::adopt(take_locked(fd));
         }
-        if (file) file->descriptor_closed();
+        if (file) closed(*file);
     }
 }
 

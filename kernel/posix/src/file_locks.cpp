@@ -31,6 +31,8 @@ struct LockTable {
     }
 };
 constinit LockTable g_table;
+/// A process lock was ever taken: until then close(2) has nothing to look for.
+constinit std::atomic<bool> g_process_locks{false};
 
 const void* owner_of(vfs::File& file, LockKind kind) {
     return kind == LockKind::kProcess ? static_cast<const void*>(&current_process()) : static_cast<const void*>(&file);
@@ -117,7 +119,12 @@ Result<void> acquire_lock(vfs::File& file, const LockRequest& request, LockWait 
         fresh->mode = request.mode;
         fresh->range = request.range;
         g_table.locks.push_back(*fresh);
-        file.set_has_locks();
+        if (request.kind == LockKind::kProcess) {
+            g_process_locks.store(true, std::memory_order_release);
+        } else {
+            vfs::File::set_locks_hook(release_locks_of_file);
+            file.has_locks.store(true, std::memory_order_release);
+        }
         taken = true;
         return true;
     };
@@ -166,8 +173,11 @@ std::optional<LockRequest> find_lock_conflict(vfs::File& file, const LockRequest
 }
 
 void release_locks_of_descriptor(vfs::File& file) {
+    if (!g_process_locks.load(std::memory_order_acquire) || !file.inode()) return;
     const vfs::Inode* inode = file.inode();
-    const void* process = &current_process();
+    Task* task = Task::current_or_null();
+    if (!task) return;
+    const void* process = &task->process();
     release_if([=](const FileLock& l) { return l.kind == LockKind::kProcess && l.inode == inode && l.owner == process; });
 }
 

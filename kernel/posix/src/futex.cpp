@@ -270,11 +270,11 @@ void clear_and_wake(std::uintptr_t address) {
 }
 
 void init() {
-    set_futex_hooks(clear_and_wake, [](Task& task) {
+    set_futex_hooks({clear_and_wake, [](Task& task) {
         if (task.robust_list != 0) exit_robust_list(task.robust_list, task.tid());
         task.robust_list = 0;
         exit_pi_owner(task.tid());
-    });
+    }});
 }
 
 }  // namespace kiln::posix::futex

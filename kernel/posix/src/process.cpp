@@ -325,8 +325,7 @@ void Task::exit_current(int wait_status) {
     if (g_futex_hooks.exit_robust_list) g_futex_hooks.exit_robust_list(task);
     // clone(2), CLONE_CHILD_CLEARTID: done only while somebody else still uses the memory.
     if (task.clear_child_tid && process.task_count() > 1) {
-        (void)mem::UserPtr<Pid>(task.clear_child_tid).write(0);
-        if (g_futex_hooks.wake_address) g_futex_hooks.wake_address(task.clear_child_tid);
+        if (g_futex_hooks.clear_and_wake) g_futex_hooks.clear_and_wake(task.clear_child_tid);
     }
     const bool last = process.remove_task(task, wait_status);
     if (last) {

@@ -1,7 +1,7 @@
 // Opening, closing, duplicating descriptors; fcntl(2).
 #include <kiln/posix/file_locks.hpp>
 #include <kiln/posix/memfd.hpp>
-#include <kiln/posix/pipe_size.hpp>
+#include <kiln/posix/pipe.hpp>
 
 #include "support.hpp"
 
@@ -276,9 +276,10 @@ Status sys_fcntl(int fd, u32 command, u64 argument) {
         case kFGetlease: return kFUnlck;
         case kFSetpipeSize:
         case kFGetpipeSize: {
-            const auto pipe_size = posix::pipe_size_hook();
-            if (!pipe_size) return Errno::kEBADF;
-            return pipe_size(*file, command == kFSetpipeSize ? static_cast<i64>(argument & 0xffffffff) : -1);
+            if (file->kind() != &posix::PipeFile::kKind) return Errno::kEBADF;
+            posix::Pipe& pipe = static_cast<posix::PipeFile&>(*file).pipe();
+            if (command == kFGetpipeSize) return static_cast<i64>(pipe.capacity());
+            return static_cast<i64>(TRY(pipe.set_capacity(argument & 0xffffffff)));
         }
         case kFAddSeals: TRY(posix::add_seals(*file, static_cast<u32>(argument))); return 0;
         case kFGetSeals: return TRY(posix::seals(*file));

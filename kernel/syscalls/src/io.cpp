@@ -32,20 +32,10 @@ Result<Position> at(i64 offset) {
     return Position{false, static_cast<u64>(offset)};
 }
 
-/// A write to a pipe or socket that nobody reads any more: pipe(7).
-void raise_sigpipe() {
-    posix::Task& task = this_task();
-    (void)posix::send_signal(task, posix::make_signal(posix::kSigPipe, posix::kSiUser, task.process().pid(),
-                                                      task.process().credentials().user.real));
-}
-
 Status transfer(vfs::File& file, mem::IoBuffer buffer, Direction direction, Position position) {
     if (direction == Direction::kRead)
         return restartable(position.own ? file.read_at_position(buffer) : file.read_at(buffer, position.offset));
-    const auto result =
-        position.own ? file.write_at_position(buffer) : file.write_at(buffer, position.offset);
-    if (!result.ok() && result.error() == Errno::kEPIPE) raise_sigpipe();
-    return restartable(result);
+    return restartable(position.own ? file.write_at_position(buffer) : file.write_at(buffer, position.offset));
 }
 
 Result<mem::IoBuffer> user_buffer(UserPtr<void> address, std::size_t count) {

@@ -54,7 +54,9 @@ public:
         return std::move(value_);
     }
     T& operator*() { return value(); }
+    const T& operator*() const { return value(); }
     T* operator->() { return &value(); }
+    const T* operator->() const { return &value(); }
     T value_or(T other) && { return ok() ? std::move(value_) : std::move(other); }
 
 private:

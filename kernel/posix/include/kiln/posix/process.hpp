@@ -266,10 +266,10 @@ Result<void> execute_program(const ExecArguments& arguments);
 Ref<Process> find_process(Pid pid);
 Ref<Task> find_task(Pid tid);
 
-/// What a task's end needs of the futexes, which register it: waking one waiter at an address of the
-/// running task's process, and giving up the locks on the task's robust list.
+/// What a task's end needs of the futexes, which register it: CLONE_CHILD_CLEARTID's word, and giving
+/// up the locks that the task still holds.
 struct FutexHooks {
-    void (*wake_address)(std::uintptr_t address);
+    void (*clear_and_wake)(std::uintptr_t address);  ///< writes 0 there and wakes one waiter
     void (*exit_robust_list)(Task& task);
 };
 void set_futex_hooks(const FutexHooks& hooks);

@@ -29,6 +29,7 @@ enum class LockRank : std::uint8_t {
     kFile = 40,
     kPipe = 45,
     kFdTable = 50,
+    kFileLocks = 52,
     kAddressSpace = 60,
     kMemoryObject = 70,
     // spinlocks

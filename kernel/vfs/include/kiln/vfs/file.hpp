@@ -48,6 +48,9 @@ public:
     /// What epoll hangs on the file; guarded by epoll. Not null: the hook is called before the file's end.
     std::atomic<void*> watchers{nullptr};
     static void set_watchers_hook(void (*hook)(File& file));
+    /// The open file description holds advisory locks: the other hook is called before the file's end.
+    std::atomic<bool> has_locks{false};
+    static void set_locks_hook(void (*hook)(File& file));
 
     // Each takes and gives what the system call does. Defaults answer EINVAL (read, write), ESPIPE
     // (offsets), ENOTTY (ioctl), ENODEV (memory_object), ENOTDIR (read_directory).
