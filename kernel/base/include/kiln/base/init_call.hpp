@@ -25,7 +25,7 @@ struct InitCall {
 }  // namespace kiln
 
 /// `KILN_INIT_CALL(virtio_console, kiln::InitLevel::kDevice, probe);`
-#define KILN_INIT_CALL(ident, level_value, run_fn)                                 \
-    KILN_REGISTER(kiln_init_calls) const ::kiln::InitCall kiln_init_call_##ident { \
-        level_value, #ident, run_fn                                                \
+#define KILN_INIT_CALL(ident, level_value, run_fn)                            \
+    KILN_REGISTER(::kiln::InitCall, kiln_init_calls) kiln_init_call_##ident { \
+        level_value, #ident, run_fn                                           \
     }

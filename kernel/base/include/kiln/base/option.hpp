@@ -18,4 +18,4 @@ struct Option {
 
 /// `KILN_OPTION(loglevel, "loglevel", set_level);`
 #define KILN_OPTION(ident, key_text, apply_fn) \
-    KILN_REGISTER(kiln_options) const ::kiln::Option kiln_option_##ident { key_text, apply_fn }
+    KILN_REGISTER(::kiln::Option, kiln_options) kiln_option_##ident { key_text, apply_fn }

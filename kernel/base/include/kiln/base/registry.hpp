@@ -5,8 +5,11 @@
 
 #include <span>
 
-/// Puts a constant into the registry `section`: `KILN_REGISTER(kiln_options) const Option x = {…};`
-#define KILN_REGISTER(section_name) [[gnu::used, gnu::section(#section_name)]] constinit
+/// Begins the definition of an element of the registry `section`:
+/// `KILN_REGISTER(Option, kiln_options) x{…};`. The alignment is stated because the compiler would
+/// raise that of larger objects, which tears holes into the array.
+#define KILN_REGISTER(Type, section_name) \
+    [[gnu::used, gnu::section(#section_name)]] alignas(Type) constinit const Type
 
 /// Declares the bounds of a registry, at namespace scope; the section may be empty.
 #define KILN_REGISTRY(Type, section_name)                                                   \

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include <kiln/base/registry.hpp>
 #include <kiln/base/result.hpp>
 #include <kiln/vfs/file.hpp>
 
@@ -42,14 +43,9 @@ void for_each_proc_file(void (*visit)(const ProcFile&, void*), void* cookie);
 
 }  // namespace kiln::vfs
 
-#define KILN_CHAR_DEVICE(ident, ...)                                                         \
-    [[gnu::used, gnu::section("kiln_char_devices")]] constinit const ::kiln::vfs::CharDevice \
-        kiln_char_device_##ident {                                                           \
-        __VA_ARGS__                                                                          \
+#define KILN_CHAR_DEVICE(ident, ...)                                                     \
+    KILN_REGISTER(::kiln::vfs::CharDevice, kiln_char_devices) kiln_char_device_##ident { \
+        __VA_ARGS__                                                                      \
     }
-#define KILN_PROC_FILE(ident, ...)                                                            \
-    [[gnu::used,                                                                              \
-      gnu::section(                                                                           \
-          "kiln_proc_files")]] constinit const ::kiln::vfs::ProcFile kiln_proc_file_##ident { \
-        __VA_ARGS__                                                                           \
-    }
+#define KILN_PROC_FILE(ident, ...) \
+    KILN_REGISTER(::kiln::vfs::ProcFile, kiln_proc_files) kiln_proc_file_##ident { __VA_ARGS__ }

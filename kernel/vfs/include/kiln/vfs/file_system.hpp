@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <kiln/base/ref.hpp>
+#include <kiln/base/registry.hpp>
 #include <kiln/base/result.hpp>
 #include <kiln/base/types.hpp>
 #include <kiln/vfs/inode.hpp>
@@ -68,8 +69,7 @@ void for_each_file_system_type(void (*visit)(const FileSystemType&, void*), void
 }  // namespace kiln::vfs
 
 /// Registers a file system type: `KILN_FILESYSTEM(ramfs, "ramfs", RamFs::create);`
-#define KILN_FILESYSTEM(ident, type_name, create_fn)                                            \
-    [[gnu::used, gnu::section("kiln_filesystems")]] constinit const ::kiln::vfs::FileSystemType \
-        kiln_filesystem_##ident {                                                               \
-        type_name, create_fn                                                                    \
+#define KILN_FILESYSTEM(ident, type_name, create_fn)                                       \
+    KILN_REGISTER(::kiln::vfs::FileSystemType, kiln_filesystems) kiln_filesystem_##ident { \
+        type_name, create_fn                                                               \
     }

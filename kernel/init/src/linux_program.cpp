@@ -1,0 +1,150 @@
+#include "linux_program.hpp"
+
+#include <kiln/abi/formats/end_record.hpp>
+#include <kiln/abi/formats/launch.hpp>
+#include <kiln/base/format.hpp>
+#include <kiln/fs/boot_root.hpp>
+#include <kiln/hal/platform.hpp>
+#include <kiln/init/command_line.hpp>
+#include <kiln/init/main.hpp>
+#include <kiln/loader/program.hpp>
+#include <kiln/log/log.hpp>
+#include <kiln/mem/vector.hpp>
+#include <kiln/posix/process.hpp>
+#include <kiln/vfs/file.hpp>
+#include <kiln/vfs/path.hpp>
+
+namespace kiln::init {
+namespace {
+
+constexpr std::uint32_t kOpenReadWrite = 2;  // O_RDWR
+constexpr std::string_view kDefaultEnvironment[] = {
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "TERM=linux"};
+
+/// What to start, from the launch record or the command line.
+struct Program {
+    std::string_view path;
+    std::string_view working_directory = "/";
+    std::string_view hostname;
+    mem::Vector<std::string_view> argv;
+    mem::Vector<std::string_view> envp;
+    std::uint32_t uid = 0;
+    std::uint32_t gid = 0;
+    fs::ConsoleMode console;
+};
+
+template <typename... Args>
+[[noreturn]] void fail(int status, std::string_view format, const Args&... args) {
+    char text[256];
+    const std::size_t n = format_to(text, format, args...);
+    log::error("init", "{}", std::string_view(text, n));
+    end_machine({abi::EndKind::kError, status, {text, n}});
+}
+
+/// 127 not found, 126 found and not executable, as a shell's; 125: the machine's own failure.
+int status_of(Errno error) {
+    switch (error) {
+        case Errno::kENOENT:
+        case Errno::kENOTDIR: return abi::kStatusNotFound;
+        case Errno::kENOMEM:
+        case Errno::kEIO: return abi::kStatusToolError;
+        default: return abi::kStatusNotExecutable;
+    }
+}
+
+Result<void> read_launch_record(std::span<const std::byte> bytes, Program& program) {
+    const abi::LaunchParse parsed = abi::parse_launch(bytes);
+    if (parsed.error) fail(abi::kStatusToolError, "{}", abi::to_string(*parsed.error));
+    const abi::LaunchView& view = parsed.view;
+    program.path = view.path;
+    program.working_directory = view.working_directory;
+    program.hostname = view.hostname;
+    program.uid = view.header.uid;
+    program.gid = view.header.gid;
+    if (view.header.flags & ~abi::kLaunchKnownFlags)
+        log::warn("init", "launch record: unknown flags {:x}",
+                  view.header.flags & ~abi::kLaunchKnownFlags);
+    program.console.stdin_escaped = (view.header.flags & abi::kLaunchStdinEscaped) != 0;
+    program.console.stdin_terminal = (view.header.flags & abi::kLaunchStdinTerminal) != 0;
+    program.console.stdout_terminal = (view.header.flags & abi::kLaunchStdoutTerminal) != 0;
+    program.console.rows = view.header.tty_rows;
+    program.console.columns = view.header.tty_columns;
+    auto argv = view.argv();
+    while (const auto s = argv.next()) TRY(program.argv.push_back(*s));
+    auto env = view.env();
+    while (const auto s = env.next()) TRY(program.envp.push_back(*s));
+    return {};
+}
+
+Result<void> read_words(std::span<char> words, Program& program) {
+    WordReader reader(words);
+    for (std::string_view word; reader.next(&word);) TRY(program.argv.push_back(word));
+    if (program.argv.is_empty())
+        fail(abi::kStatusToolError,
+             "nothing to start: no launch record, and no `-- PROGRAM ARGS` on the command line");
+    program.path = program.argv[0];
+    program.console.stdin_terminal = true;
+    program.console.stdout_terminal = true;
+    for (std::string_view s : kDefaultEnvironment) TRY(program.envp.push_back(s));
+    return {};
+}
+
+/// wait(2)'s encoding into the end record.
+void program_ended(int wait_status) {
+    const int signal = wait_status & 0x7f;
+    if (signal != 0) end_machine({abi::EndKind::kSignal, signal, {}});
+    end_machine({abi::EndKind::kExit, (wait_status >> 8) & 0xff, {}});
+}
+
+Result<void> prepare_process(posix::Process& process, const Program& program) {
+    if (!program.hostname.empty()) posix::set_hostname(program.hostname);
+    process.set_credentials(posix::Credentials::for_user(program.uid, program.gid));
+    auto cwd = vfs::lookup(process.lookup_context(), program.working_directory,
+                           vfs::kLookupFollow | vfs::kLookupDirectory);
+    if (!cwd.ok())
+        fail(abi::kStatusToolError, "working directory {}: not a directory of the image",
+             program.working_directory);
+    process.set_cwd(std::move(cwd).value());
+    auto console = TRY(fs::open_console(program.console));
+    for (int fd = 0; fd < 3; ++fd) {
+        (void)TRY(
+            process.files().install(console[fd], false, 0, process.limit(posix::kLimitFiles).soft));
+    }
+    return {};
+}
+
+Result<void> start(std::span<char> words) {
+    const char* reason = "";
+    auto launch =
+        fs::mount_boot_root(hal::boot_info().initrd, hal::boot_info().initrd_phys, &reason);
+    if (!launch.ok()) fail(abi::kStatusToolError, "root image: {}", reason);
+    Program program;
+    if (!launch->empty()) {
+        TRY(read_launch_record(*launch, program));
+    } else {
+        TRY(read_words(words, program));
+    }
+    posix::set_exit_hook(program_ended);
+    Ref<posix::Process> process = TRY(posix::Process::create());
+    TRY(prepare_process(*process, program));
+    loader::FailureText failure;
+    auto frame = loader::load_program(
+        *process, {program.path, program.argv.span(), program.envp.span()}, failure);
+    if (!frame.ok()) fail(status_of(frame.error()), "{}", failure.view());
+    const std::size_t slash = program.path.rfind('/');
+    TRY(process->start_main_task(
+        *frame, slash == std::string_view::npos ? program.path : program.path.substr(slash + 1)));
+    // The process lives on through its tasks.
+    return {};
+}
+
+}  // namespace
+
+void start_linux_program(std::span<char> words) {
+    const Result<void> result = start(words);
+    if (!result.ok())
+        fail(abi::kStatusToolError, "not enough memory to start the program (error {})",
+             result.error());
+}
+
+}  // namespace kiln::init
