@@ -8,6 +8,7 @@
 #include <kiln/hal/platform.hpp>
 #include <kiln/init/application.hpp>
 #include <kiln/init/command_line.hpp>
+#include <kiln/irq/irq.hpp>
 #include <kiln/log/log.hpp>
 #include <kiln/mem/heap.hpp>
 #include <kiln/mem/pages.hpp>
@@ -87,7 +88,9 @@ void kiln_main() {
     mem::init();
     time::init();
     read_command_line();
+    log::set_clock(time::monotonic_ns);
     sched::init();
+    irq::init();
     hal::irq_enable();
     run_init_calls();
     if (&kiln_application_main != nullptr) {
