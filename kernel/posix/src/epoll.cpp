@@ -43,6 +43,9 @@ struct EpollFile::Registration {
     Registration* next = nullptr;
 };
 
+EpollFile::Item::Item(EpollFile& owner, vfs::File& watched, int fd, const EpollEvent& event)
+    : epoll(&owner), file(&watched), key{&watched, fd}, data(event.data), events(event.events | kAlways) {}
+
 class EpollFile::ItemPollWaiter final : public vfs::PollWaiter {
 public:
     explicit ItemPollWaiter(Item& item) : item_(item) {}
@@ -167,11 +170,7 @@ Result<void> EpollFile::add(int fd, vfs::File& file, const EpollEvent& event) {
     if (inner && inner->depth_below(*this) + 1 + height_above() > kMaxNests) return Errno::kELOOP;
     sched::MutexGuard scan(scan_lock_);
     if (find(fd, file)) return Errno::kEEXIST;
-    auto* item = new (std::nothrow) Item{.epoll = this,
-                                         .file = &file,
-                                         .key = {&file, fd},
-                                         .data = event.data,
-                                         .events = event.events | kAlways};
+    auto* item = new (std::nothrow) Item(*this, file, fd, event);
     if (!item) return Errno::kENOMEM;
     items_.insert(*item);
     item->next_of_file = first_item_of(file);

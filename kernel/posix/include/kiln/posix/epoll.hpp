@@ -70,6 +70,7 @@ private:
     };
     /// A watched descriptor.
     struct Item {
+        Item(EpollFile& owner, vfs::File& watched, int fd, const EpollEvent& event);
         EpollFile* epoll;
         vfs::File* file;
         Key key;
