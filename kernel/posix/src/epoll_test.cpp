@@ -407,9 +407,10 @@ TEST_F(EpollTest, RandomUseLosesNoEvent) {
                         auto& f = *files[got[i].data];
                         const auto value = get(f);
                         if (value.ok()) taken += *value;
-                        if (got[i].data % 3 == 2)
-                            ASSERT_TRUE(epoll().modify(static_cast<int>(got[i].data), f,
-                                                       {vfs::kPollIn | kEpollOneShot, got[i].data}).ok());
+                        if (got[i].data % 3 == 2) {
+                            const EpollEvent again{vfs::kPollIn | kEpollOneShot, got[i].data};
+                            ASSERT_TRUE(epoll().modify(static_cast<int>(got[i].data), f, again).ok());
+                        }
                     }
                 }
             });

@@ -15,8 +15,8 @@ constexpr std::uint64_t kMs = 1'000'000;
 
 class FutexTest : public SchedTest {
 protected:
-    Address at(std::uint32_t& word, Scope scope = Scope::kPrivate) {
-        return {reinterpret_cast<std::uintptr_t>(&word), scope};
+    Address at(std::uint32_t& futex, Scope scope = Scope::kPrivate) {
+        return {reinterpret_cast<std::uintptr_t>(&futex), scope};
     }
     std::uint32_t word = 0;
     std::uint32_t other = 0;
