@@ -74,7 +74,7 @@ CASE(bad_arguments) {
   FAILS(mmap(NULL, kPage, PROT_READ, MAP_PRIVATE, 1000, 0) == MAP_FAILED ? -1 : 0, EBADF);
   FAILS(mmap(p + 1, kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? -1 : 0, EINVAL);
   FAILS(mmap(NULL, SIZE_MAX - kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0, ENOMEM);
-  FAILS(mmap((void *)(1UL << 47), kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? -1 : 0, ENOMEM);
+  FAILS(mmap((void *)(1UL << 56), kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? -1 : 0, ENOMEM);
   FAILS(munmap(p + 1, kPage), EINVAL);
   FAILS(munmap(p, 0), EINVAL);
   FAILS(mprotect(p + 1, kPage, PROT_READ), EINVAL);
