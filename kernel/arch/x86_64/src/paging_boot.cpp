@@ -36,16 +36,16 @@ std::uint64_t device_slot_count = 0;
 
 std::uint64_t image_phys(const void* symbol) { return reinterpret_cast<std::uint64_t>(symbol) - hal::kKernelImageBase; }
 
-/// Pages for tables: the image's own pool, then RAM that nothing else uses, upwards from the end of the image.
+/// Pages for tables: the image's own pool, then RAM that nothing else uses.
 class BootPages {
 public:
-    void init(std::span<const hal::MemoryRange> ram, std::span<const hal::MemoryRange> reserved) {
-        next_ = end_ = image_end().value;
-        for (const hal::MemoryRange& r : ram) {
-            if (r.begin.value <= next_ && next_ < r.end.value) end_ = r.end.value;
-        }
-        for (const hal::MemoryRange& r : reserved) {
-            if (r.end.value > next_ && r.begin.value < end_) end_ = r.begin.value > next_ ? r.begin.value : next_;
+    /// Looks for a gap of `wanted` pages between the ranges in use: above the image if there is one, so that low memory
+    /// stays whole.
+    void init(std::span<const hal::MemoryRange> ram, std::span<const hal::MemoryRange> reserved, std::uint64_t wanted) {
+        for (const std::uint64_t lowest : {image_end().value, std::uint64_t{0}}) {
+            for (const hal::MemoryRange& r : ram) {
+                if (find_gap(r.begin.value > lowest ? r.begin.value : lowest, r.end.value, reserved, wanted)) return;
+            }
         }
     }
     Result<PhysAddr> allocate() {
@@ -54,16 +54,30 @@ public:
             pool_ += kPageSize;
             return page;
         }
-        if (next_ + kPageSize > end_) panic("no memory for the kernel's page tables after its image");
+        if (next_ == end_) panic("no memory for the kernel's page tables");
         const PhysAddr page{next_};
         next_ += kPageSize;
         std::memset(hal::phys_to_virt(page), 0, kPageSize);
         return page;
     }
-    PhysAddr next() const { return {next_}; }
+    hal::MemoryRange taken() const { return {{begin_}, {next_}}; }
 
 private:
+    bool find_gap(std::uint64_t begin, std::uint64_t end, std::span<const hal::MemoryRange> reserved, std::uint64_t wanted) {
+        if (end > early_direct_map_bytes()) end = early_direct_map_bytes();
+        for (const hal::MemoryRange& r : reserved) {
+            if (r.end.value <= begin || r.begin.value >= end) continue;
+            if (r.begin.value > begin && (r.begin.value - begin) / kPageSize >= wanted) break;
+            begin = r.end.value;
+        }
+        if (begin >= end || (end - begin) / kPageSize < wanted) return false;
+        begin_ = next_ = begin;
+        end_ = begin + wanted * kPageSize;
+        return true;
+    }
+
     char* pool_ = kernel_table_pool;
+    std::uint64_t begin_ = 0;
     std::uint64_t next_ = 0;
     std::uint64_t end_ = 0;
 };
@@ -125,11 +139,12 @@ std::uint64_t early_direct_map_bytes() {
     return (early_pdpt[0] & kPteLarge) != 0 ? 4 * kHugePage : kHugePage;
 }
 
-PhysAddr init_paging(std::span<const hal::MemoryRange> ram, std::span<const hal::MemoryRange> reserved,
-                     hal::MemoryRange outside) {
+hal::MemoryRange init_paging(std::span<const hal::MemoryRange> ram, std::span<const hal::MemoryRange> reserved,
+                             hal::MemoryRange outside) {
     const bool pages_1g = early_direct_map_bytes() > kHugePage;
-    boot_pages.init(ram, reserved);
     const std::uint64_t ram_end = ram.empty() ? 0 : ram.back().end.value;
+    // At worst a table per GiB, three where a range begins or ends, and the image's; what is not needed is not taken.
+    boot_pages.init(ram, reserved, kImageTables + 2 * (ram_end / kHugePage + 1) + 3 * ram.size());
     constexpr std::uint64_t kTopEntryBytes = std::uint64_t{1} << kPml4Shift;
     set_kernel_tables(static_cast<unsigned>((ram_end + kTopEntryBytes - 1) / kTopEntryBytes), pages_1g);
     hal::set_page_table_allocator({[] { return boot_pages.allocate(); }, nullptr});
@@ -143,7 +158,7 @@ PhysAddr init_paging(std::span<const hal::MemoryRange> ram, std::span<const hal:
     map_image();
     this_cpu().loaded_root = hal::kernel_page_table_root().value;
     write_cr3(this_cpu().loaded_root);
-    return boot_pages.next();
+    return boot_pages.taken();
 }
 
 volatile void* map_device(PhysAddr phys, std::uint64_t bytes) {

@@ -79,8 +79,8 @@ void kiln_main();
         outside = command_line;
     }
     reserve(boot_data.initrd.begin, boot_data.initrd.length);
-    const PhysAddr tables_end = arch::init_paging(boot_data.ram.ranges(), reserved.ranges(), outside);
-    reserve(image_begin, tables_end.value - image_begin);
+    const hal::MemoryRange tables = arch::init_paging(boot_data.ram.ranges(), reserved.ranges(), outside);
+    reserve(tables.begin.value, tables.end - tables.begin);
     reserved.remove(arch::early_tables_begin().value, arch::early_tables_end().value);
 
     info.ram = boot_data.ram.ranges();

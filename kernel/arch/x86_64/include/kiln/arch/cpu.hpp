@@ -32,11 +32,11 @@ inline constexpr std::uint32_t kLeaf1Hypervisor = 1u << 31;
 
 /// Replaces the early page tables: `ram` in the direct map (never executable; the kernel's text and
 /// read-only data not writable there either), the image with the rights of its segments, nothing at low
-/// addresses. Pages for the tables come from `ram` right after the image, outside of `reserved`: [image end, result)
-/// is in use. `outside`: a page range that is no RAM but stays readable in the direct map (the command line, where
-/// QEMU's microvm puts it). Called once, after init_cpu().
-PhysAddr init_paging(std::span<const hal::MemoryRange> ram, std::span<const hal::MemoryRange> reserved,
-                     hal::MemoryRange outside);
+/// addresses. Pages for tables come from the image, then from `ram` outside of `reserved`: those are returned and in
+/// use from now on. `outside`: a page range that is no RAM but stays readable in the direct map (the command line,
+/// where QEMU's microvm puts it). Called once, after init_cpu().
+hal::MemoryRange init_paging(std::span<const hal::MemoryRange> ram, std::span<const hal::MemoryRange> reserved,
+                             hal::MemoryRange outside);
 
 /// Bytes of physical memory that can be read through the direct map before init_paging().
 std::uint64_t early_direct_map_bytes();
