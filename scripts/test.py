@@ -13,6 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SUITES = (
     ("build", ["tests/build/run.sh"], 600),
     ("unit", [sys.executable, "scripts/test_unit.py"], 900),
+    ("tool", ["tests/integration/tool/run.py"], 300),
     ("guest", ["tests/run-guest.sh"], 1200),
     ("conformance", ["tests/run-conformance.sh"], 1200),
     ("programs", ["tests/run-programs.sh", "quick"], 1200),

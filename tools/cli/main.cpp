@@ -43,6 +43,16 @@ int run(int argc, char** argv) {
     add_doctor(app, action);
     add_version(app, action);
     add_completion(app, action);
+    // CLI11 would only say that a command is required.
+    const std::string first = argc > 1 ? argv[1] : "";
+    const auto commands =
+        app.get_subcommands([&](const CLI::App* command) { return command->get_name() == first; });
+    const bool is_help = first == "-h" || first.starts_with("--help");
+    if (!first.empty() && commands.empty() && !is_help) {
+        fmt::print(stderr, "kiln: unknown {} {}; see `kiln --help`\n",
+                   first.starts_with('-') ? "option" : "command", first);
+        return abi::kStatusToolError;
+    }
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& success) {
