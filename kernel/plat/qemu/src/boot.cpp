@@ -1,4 +1,6 @@
 // From the entry code to the kernel's main function.
+#include <config/boot_linux.hpp>
+#include <config/boot_multiboot2.hpp>
 #include <kiln/abi/formats/image_note.hpp>
 #include <kiln/arch/boot.h>
 #include <kiln/arch/cpu.hpp>
@@ -28,11 +30,16 @@ void reserve(std::uint64_t begin, std::uint64_t length) {
 const char* parse(std::uint32_t protocol, std::uint64_t address) {
     const std::span<const std::byte> memory(static_cast<const std::byte*>(hal::phys_to_virt({0})),
                                             arch::early_direct_map_bytes());
-    switch (protocol) {
-        case KILN_BOOT_PVH: info.protocol = "pvh"; return parse_pvh(memory, address, &boot_data);
-        case KILN_BOOT_LINUX: info.protocol = "linux"; return parse_linux(memory, address, &boot_data);
-        default: info.protocol = "multiboot2"; return parse_multiboot2(memory, address, &boot_data);
+    if (config::boot_linux && protocol == KILN_BOOT_LINUX) {
+        info.protocol = "linux";
+        return parse_linux(memory, address, &boot_data);
     }
+    if (config::boot_multiboot2 && protocol == KILN_BOOT_MULTIBOOT2) {
+        info.protocol = "multiboot2";
+        return parse_multiboot2(memory, address, &boot_data);
+    }
+    info.protocol = "pvh";
+    return parse_pvh(memory, address, &boot_data);
 }
 
 /// The root image inside the kernel's own file, when the boot protocol gave none.
