@@ -19,14 +19,6 @@ struct LinkedFile {
     std::string_view name;
 };
 
-vfs::LookupContext root_context() {
-    vfs::LookupContext context;
-    context.root = vfs::root_path();
-    context.cwd = vfs::root_path();
-    context.umask = 0;
-    return context;
-}
-
 std::string_view relative_name(std::string_view name) {
     for (;;) {
         if (name.starts_with('/')) {
@@ -41,7 +33,7 @@ std::string_view relative_name(std::string_view name) {
 
 class Unpacker {
 public:
-    Unpacker() : context_(root_context()) {}
+    Unpacker() : context_(vfs::kernel_context()) {}
 
     Result<void> unpack(const CpioEntry& entry) {
         const std::string_view name = relative_name(entry.name);

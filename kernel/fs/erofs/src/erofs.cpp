@@ -102,6 +102,8 @@ public:
         return a;
     }
 
+    std::uint64_t size() override { return info_.size; }
+
     Result<Ref<vfs::Inode>> lookup(std::string_view name) override {
         if (!is_directory()) return Errno::kENOTDIR;
         const ErofsEntry entry = TRY(image().find(info_, name));
