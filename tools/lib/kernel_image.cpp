@@ -68,9 +68,10 @@ std::optional<std::uint64_t> find_note(const ElfFile& elf, std::string_view file
             if (descriptor > end || note.n_descsz > end - descriptor) {
                 break;
             }
-            if (note.n_type == abi::kImageNoteType && note.n_namesz == abi::kImageNoteNameBytes &&
-                file.substr(name, abi::kImageNoteNameBytes) ==
-                    std::string_view{abi::kImageNoteName, abi::kImageNoteNameBytes} &&
+            if (note.n_type == abi::kImageNoteType &&
+                note.n_namesz == sizeof(abi::kImageNoteName) &&
+                file.substr(name, sizeof(abi::kImageNoteName)) ==
+                    std::string_view{abi::kImageNoteName, sizeof(abi::kImageNoteName)} &&
                 note.n_descsz == abi::kImageNoteDescriptorBytes) {
                 return descriptor;
             }

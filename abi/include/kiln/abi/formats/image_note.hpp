@@ -14,28 +14,28 @@
 
 namespace kiln::abi {
 
-inline constexpr char kImageNoteName[8] = {'K', 'i', 'l', 'n', '\0', '\0', '\0', '\0'};
-inline constexpr std::uint32_t kImageNoteNameBytes =
-    5;  // n_namesz: "Kiln" and its NUL, without the padding
+// n_namesz is 12, two NULs included: so the descriptor follows at 24 whether a reader aligns it to 4
+// (the System V ABI) or to the segment's 8 (as binutils does).
+inline constexpr char kImageNoteName[12] = {'K', 'i', 'l', 'n', ' ', 'i', 'm', 'a', 'g', 'e'};
 inline constexpr std::uint32_t kImageNoteType = 1;
 inline constexpr std::uint32_t kImageNoteVersion = 1;
 inline constexpr std::uint64_t kImageAlignment = 4096;
 
-// The whole note as it lies in the file: Elf64_Nhdr, the name padded to 4 bytes, the descriptor.
-// The name's length puts the descriptor's 64-bit fields at multiples of 8 from the note's start.
+// The whole note as it lies in the file: Elf64_Nhdr, the name, the descriptor.
 struct alignas(8) ImageNote {
-    std::uint32_t name_bytes;        // n_namesz: kImageNoteNameBytes
+    std::uint32_t name_bytes;        // n_namesz: sizeof(kImageNoteName)
     std::uint32_t descriptor_bytes;  // n_descsz: kImageNoteDescriptorBytes
     std::uint32_t type;              // n_type: kImageNoteType
-    char name[8];
-    std::uint32_t version;     // descriptor from here: kImageNoteVersion
-    std::uint64_t image_phys;  // physical address of the image, page-aligned; 0 where there is none
+    char name[12];
+    std::uint32_t version;      // the descriptor from here on: kImageNoteVersion
+    std::uint32_t reserved;     // 0
+    std::uint64_t image_phys;   // physical address, page-aligned; 0 where there is no image
     std::uint64_t image_bytes;  // its length; 0: no image inside
 };
-static_assert(sizeof(ImageNote) == 40);
+static_assert(sizeof(ImageNote) == 48);
 static_assert(offsetof(ImageNote, name) == 12);
-static_assert(offsetof(ImageNote, version) == 20);
-static_assert(offsetof(ImageNote, image_phys) == 24);
+static_assert(offsetof(ImageNote, version) == 24);
+static_assert(offsetof(ImageNote, image_phys) == 32);
 
 inline constexpr std::uint32_t kImageNoteDescriptorBytes =
     sizeof(ImageNote) - offsetof(ImageNote, version);
@@ -43,11 +43,12 @@ inline constexpr std::uint32_t kImageNoteDescriptorBytes =
 // What the kernel links in: `[[gnu::section(".note.kiln"), gnu::used]] constinit const volatile
 // ImageNote note = kEmptyImageNote;`
 inline constexpr ImageNote kEmptyImageNote = {
-    kImageNoteNameBytes,
+    sizeof(kImageNoteName),
     kImageNoteDescriptorBytes,
     kImageNoteType,
-    {'K', 'i', 'l', 'n'},
+    {'K', 'i', 'l', 'n', ' ', 'i', 'm', 'a', 'g', 'e'},
     kImageNoteVersion,
+    0,
     0,
     0,
 };
