@@ -5,6 +5,7 @@
 
 #include <kiln/abi/linux/fcntl.hpp>
 #include <kiln/base/format.hpp>
+#include <kiln/base/init_call.hpp>
 #include <kiln/mem/heap.hpp>
 
 namespace kiln::posix {
@@ -296,3 +297,5 @@ std::size_t EpollFile::describe(std::span<char> out) const { return format_to(ou
 void init_epoll() { vfs::File::set_watchers_hook(EpollFile::file_ends); }
 
 }  // namespace kiln::posix
+
+KILN_INIT_CALL(epoll, kiln::InitLevel::kService, kiln::posix::init_epoll);

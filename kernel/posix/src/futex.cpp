@@ -1,7 +1,9 @@
 // futex(2) but for the PI operations. The rules that errors follow are those of Linux 6.1, kernel/futex/.
 #include <kiln/posix/futex.hpp>
 
-#include <kiln/base/no_destroy.hpp>
+#include <new>
+
+#include <kiln/base/init_call.hpp>
 #include <kiln/hal/user_access.hpp>
 #include <kiln/posix/process.hpp>
 #include <kiln/sched/wait_queue.hpp>
@@ -12,7 +14,8 @@
 namespace kiln::posix::futex {
 namespace {
 
-constinit std::array<Bucket, Bucket::kCount> g_buckets{};
+// Zero in the image, made by init().
+alignas(Bucket) constinit std::byte g_buckets[Bucket::kCount][sizeof(Bucket)]{};
 
 /// Two locks of one rank, always in the order of their addresses.
 class TwoBuckets {
@@ -117,11 +120,11 @@ bool compare(const WakeOperation& op, std::uint32_t old) {
 Bucket& Bucket::of(const Key& key) {
     std::uint64_t h = (reinterpret_cast<std::uintptr_t>(key.owner) >> 4) ^ (key.place >> 2);
     h *= 0x9e3779b97f4a7c15;  // 2^64 / golden ratio: the top bits depend on all
-    return g_buckets[h >> (64 - 7)];
+    return of(h >> (64 - 7));
 }
 static_assert(Bucket::kCount == 1u << 7);
 
-Bucket& Bucket::of(std::size_t index) { return g_buckets[index]; }
+Bucket& Bucket::of(std::size_t index) { return *reinterpret_cast<Bucket*>(g_buckets[index]); }
 
 Result<Key> key_of(Address address) {
     if (!is_aligned(address.value, sizeof(std::uint32_t))) return Errno::kEINVAL;
@@ -270,6 +273,7 @@ void clear_and_wake(std::uintptr_t address) {
 }
 
 void init() {
+    for (auto& storage : g_buckets) ::new (static_cast<void*>(storage)) Bucket;
     set_futex_hooks({clear_and_wake, [](Task& task) {
         if (task.robust_list != 0) exit_robust_list(task.robust_list, task.tid());
         task.robust_list = 0;
@@ -278,3 +282,5 @@ void init() {
 }
 
 }  // namespace kiln::posix::futex
+
+KILN_INIT_CALL(futex, kiln::InitLevel::kService, kiln::posix::futex::init);

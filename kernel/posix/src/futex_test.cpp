@@ -15,6 +15,10 @@ constexpr std::uint64_t kMs = 1'000'000;
 
 class FutexTest : public SchedTest {
 protected:
+    void SetUp() override {
+        SchedTest::SetUp();
+        init();
+    }
     Address at(std::uint32_t& futex, Scope scope = Scope::kPrivate) {
         return {reinterpret_cast<std::uintptr_t>(&futex), scope};
     }

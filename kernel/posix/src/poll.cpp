@@ -64,7 +64,7 @@ Result<std::uint32_t> poll_files(std::span<PollRequest> requests, time::Deadline
         for (PollRequest& request : requests) {
             request.result = 0;
             if (!request.file) continue;
-            const std::uint32_t wanted = request.events | vfs::kPollErr | vfs::kPollHup;
+            const std::uint32_t wanted = request.events | request.always;
             waiter.set_interest(wanted);
             request.result = request.file->poll(registering && count == 0 ? &waiter : nullptr) & wanted;
             if (request.result != 0) count++;

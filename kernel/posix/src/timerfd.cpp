@@ -4,6 +4,7 @@
 
 #include <kiln/abi/linux/fcntl.hpp>
 #include <kiln/base/format.hpp>
+#include <kiln/base/init_call.hpp>
 #include <kiln/mem/heap.hpp>
 #include <kiln/time/clock.hpp>
 
@@ -182,3 +183,5 @@ std::size_t TimerFile::describe(std::span<char> out) const { return format_to(ou
 void init_timer_files() { time::set_clock_step_listener(TimerFile::clock_was_set); }
 
 }  // namespace kiln::posix
+
+KILN_INIT_CALL(timer_files, kiln::InitLevel::kService, kiln::posix::init_timer_files);

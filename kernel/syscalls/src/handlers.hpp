@@ -265,6 +265,48 @@ Status sys_prlimit64(int pid, u32 resource, UserPtr<const abi::Rlimit64> new_lim
 Status sys_getrusage(int who, UserPtr<abi::Rusage> usage);
 Status sys_times(UserPtr<abi::Tms> times);
 
+// futex.cpp
+Status sys_futex(u64 address, u32 operation, u32 value, u64 timeout_or_limit, u64 second_address, u32 value3);
+
+// poll.cpp
+Status sys_poll(UserPtr<void> fds, u32 count, int timeout_ms);
+Status sys_ppoll(UserPtr<void> fds, u32 count, UserPtr<abi::TimeSpec> timeout, UserPtr<const u64> mask,
+                 std::size_t mask_size);
+Status sys_select(int count, UserPtr<u64> read_set, UserPtr<u64> write_set, UserPtr<u64> except_set,
+                  UserPtr<abi::TimeVal> timeout);
+Status sys_pselect6(int count, UserPtr<u64> read_set, UserPtr<u64> write_set, UserPtr<u64> except_set,
+                    UserPtr<abi::TimeSpec> timeout, UserPtr<const u64> mask_argument);
+
+// event.cpp
+Status sys_epoll_create(int size);
+Status sys_epoll_create1(u32 flags);
+Status sys_epoll_ctl(int epoll_fd, int operation, int fd, UserPtr<void> event_address);
+Status sys_epoll_wait(int fd, UserPtr<void> events, int limit, int timeout_ms);
+Status sys_epoll_pwait(int fd, UserPtr<void> events, int limit, int timeout_ms, UserPtr<const u64> mask,
+                       std::size_t mask_size);
+Status sys_epoll_pwait2(int fd, UserPtr<void> events, int limit, UserPtr<const abi::TimeSpec> timeout,
+                        UserPtr<const u64> mask, std::size_t mask_size);
+Status sys_eventfd(u32 initial);
+Status sys_eventfd2(u32 initial, u32 flags);
+Status sys_timerfd_create(int clock, u32 flags);
+Status sys_timerfd_settime(int fd, u32 flags, UserPtr<const abi::ITimerSpec> value,
+                           UserPtr<abi::ITimerSpec> old_value);
+Status sys_timerfd_gettime(int fd, UserPtr<abi::ITimerSpec> value);
+
+// pipe.cpp
+Status sys_pipe(UserPtr<i32> fds);
+Status sys_pipe2(UserPtr<i32> fds, u32 flags);
+
+// time.cpp
+Status sys_time(UserPtr<i64> out);
+Status sys_gettimeofday(UserPtr<abi::TimeVal> out, UserPtr<abi::TimeZone> zone);
+Status sys_settimeofday(UserPtr<const abi::TimeVal> value, UserPtr<const abi::TimeZone> zone);
+Status sys_clock_gettime(int clock, UserPtr<abi::TimeSpec> out);
+Status sys_clock_getres(int clock, UserPtr<abi::TimeSpec> out);
+Status sys_clock_settime(int clock, UserPtr<const abi::TimeSpec> value);
+Status sys_nanosleep(UserPtr<const abi::TimeSpec> duration, UserPtr<abi::TimeSpec> left);
+Status sys_clock_nanosleep(int clock, u32 flags, UserPtr<const abi::TimeSpec> request, UserPtr<abi::TimeSpec> left);
+
 // socket.cpp
 Status sys_socket(int family, int type, int protocol);
 Status sys_socketpair(int family, int type, int protocol, UserPtr<i32> fds);

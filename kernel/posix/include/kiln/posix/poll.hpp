@@ -15,8 +15,9 @@ namespace kiln::posix {
 /// One file of a poll, and what for.
 struct PollRequest {
     Ref<vfs::File> file;        ///< null: not looked at
-    std::uint32_t events = 0;   ///< vfs::kPoll… wanted; kPollErr and kPollHup always are
+    std::uint32_t events = 0;   ///< vfs::kPoll… wanted
     std::uint32_t result = 0;   ///< those that hold
+    std::uint32_t always = vfs::kPollErr | vfs::kPollHup;  ///< wanted without being asked for
 };
 
 /// Waits until an event of a request holds or `deadline` passes (then 0). Returns how many requests have a result.
