@@ -270,9 +270,9 @@ def measure_tiny(results):
     path, debug = tiny_image()
     results["tiny.image_bytes"] = elf.stripped_size(path)
     symbols = elf.symbols(debug)
-    main = next((symbols[s] for s in ("main", "kiln_app_main", "app_main") if s in symbols), None)
+    main = next((symbols[s] for s in ("kiln_application_main", "main") if s in symbols), None)
     if main is None:
-        raise BenchError(f"{debug} has no main")
+        raise BenchError(f"{debug} has no kiln_application_main")
     options = [f"at={elf.pvh_entry(path):x}:{MARK_ENTRY}", f"at={main:x}:{MARK_MAIN}", f"pages={MARK_ENTRY}"]
     loaded = {page for kind, _, _, _, paddr, filesz, _ in elf.segments(path) if kind == 1
               for page in range(paddr & -image.PAGE, paddr + filesz, image.PAGE)}

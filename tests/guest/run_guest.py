@@ -211,8 +211,8 @@ def out_of_memory(config, what):
         says(run, r"(?i)\d+ *(KiB|MiB|kB|bytes|pages)")
 
 
-def panic_is_symbolised(config):
-    """A kernel without anything to start: it must say so and end; and a panic on demand names its functions."""
+def nothing_to_start(config):
+    """A kernel without anything to start says so and ends."""
     run = qemu.run(qemu.kernel_path(config), timeout=SECONDS)
     expect(not run.timed_out, "the machine does not end\n" + story(run))
     expect(re.match(r"error=12[567] .+|panic=.+", run.end), "an error was expected\n" + story(run))
@@ -504,6 +504,17 @@ def kernel_image(path):
     expect(re.search(r"^ok", run.console, re.M), "no case ran\n" + story(run))
 
 
+def kernel_panics(config, way, sentence, function):
+    path = os.path.join(qemu.BUILD, "kernel", config, "panic_guest.elf")
+    expect(os.path.exists(path), f"no image: {path}")
+    run = qemu.run(path, append=f"seed={way}", timeout=SECONDS)
+    ended(run, f"panic=.*{sentence}.*")
+    says(run, f"kernel panic: .*{sentence}")
+    if config != "tiny":  # which has no symbols
+        says(run, f"# *\\d+ +[0-9a-f]+ +.*{function}")
+    expect(run.status == (70 << 1 | 1), "another status than that of a panic\n" + story(run))
+
+
 def apps_hello():
     path = os.path.join(qemu.BUILD, "kernel", "tiny", "hello.elf")
     expect(os.path.exists(path), f"no image: {path}")
@@ -527,7 +538,7 @@ def add_all(tests):
         tests.add(f"end: SIGTERM, {config}", killed_by, config, 15, "signal", "15")
         tests.add(f"end: null write, backtrace, {config}", crash_has_backtrace, config, "null-write", "probe_null_write")
         tests.add(f"end: stack overflow, {config}", killed_by, config, 11, "overflow")
-        tests.add(f"end: nothing to start, {config}", panic_is_symbolised, config)
+        tests.add(f"end: nothing to start, {config}", nothing_to_start, config)
     tests.add("boot: PVH, microvm with ACPI", boots, "default", "microvm-acpi")
     tests.add("boot: PVH, microvm with all devices", boots, "default", "microvm-full")
     tests.add("boot: PVH, pc", boots, "default", "pc")
@@ -592,6 +603,15 @@ def add_all(tests):
     tests.add("random: addresses differ", addresses_are_random)
     tests.add("random: a seed fixes them", seed_fixes_addresses)
     tests.add("tiny: apps/hello", apps_hello)
+    for config in ("default", "tiny", "ubsan"):
+        for way, (name, sentence, function) in enumerate((
+                ("on demand", "the test asked for it", "panic_deep"),
+                ("text is not writable", "page fault in the kernel", "write_to_text"),
+                ("data is not executable", "page fault in the kernel", "kiln_application_main"),
+                ("stack overflow", "stack overflow", "overflow_stack"),
+                ("null read", "page fault in the kernel", "read_null"),
+                ("assertion", "assertion failed: zero == 1", "kiln_application_main")), 1):
+            tests.add(f"panic: {name}, {config}", kernel_panics, config, way, sentence, function)
     for path in sorted(glob.glob(os.path.join(qemu.BUILD, "kernel", "*", "*_guest_test.elf"))):
         tests.add(f"kernel: {os.path.basename(path)[:-4]}, {os.path.basename(os.path.dirname(path))}", kernel_image, path)
 
