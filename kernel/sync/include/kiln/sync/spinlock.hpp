@@ -39,6 +39,7 @@ enum class LockRank : std::uint8_t {
     kSignal = 140,
     kDentryCache = 150,
     kFutexBucket = 160,
+    kTerminal = 165,
     kEpoll = 170,
     kWaitQueue = 180,
     kObjectMappings = 190,
