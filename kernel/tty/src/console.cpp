@@ -98,7 +98,7 @@ constinit sched::WaitQueue writable;  // after ^Q
 constinit sched::Mutex write_lock{sync::LockRank::kPipe};
 constinit std::atomic<void (*)(int, std::int32_t)> signal_hook{nullptr};
 constinit std::atomic<bool> input_enabled{false};
-// Bit 0: OPOST with ONLCR alone, the common case. Read without the lock by writers.
+// Read by writers without the lock.
 constinit std::atomic<bool> output_stopped{false};
 
 void make_settings_locked() {
@@ -109,7 +109,7 @@ void make_settings_locked() {
 
 // Takes what the console has as long as there is room; the rest waits in the device, so that whoever
 // feeds it waits, too.
-void pump() {
+void drain() {
     int signal = 0;
     std::int32_t group = 0;
     bool any = false;
@@ -144,6 +144,19 @@ void pump() {
     if (signal != 0) {
         if (auto* hook = signal_hook.load(std::memory_order_acquire)) hook(signal, group);
     }
+}
+
+constinit std::atomic<std::uint32_t> drain_requests{0};
+
+// One drains at a time, for all who ask meanwhile: an interrupt never waits here for a thread, and
+// starting the input again may call back at once.
+void pump() {
+    if (drain_requests.fetch_add(1, std::memory_order_acq_rel) != 0) return;
+    std::uint32_t served;
+    do {
+        served = drain_requests.load(std::memory_order_acquire);
+        drain();
+    } while (drain_requests.fetch_sub(served, std::memory_order_acq_rel) != served);
 }
 
 void enable_input() {

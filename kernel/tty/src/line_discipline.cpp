@@ -201,13 +201,10 @@ std::size_t LineDiscipline::read(std::span<char> out) {
     const std::uint32_t end = is_canonical() ? line_end_ : head_;
     std::size_t n = 0;
     while (tail_ != end) {
-        const bool eof = is_eof_mark(tail_);
-        if (eof && is_canonical()) {
+        if (n == out.size()) break;
+        if (is_eof_mark(tail_) && is_canonical()) {
             // At the end of a line it ends this read; alone it is this read.
             tail_++;
-            break;
-        }
-        if (n == out.size()) {
             break;
         }
         const char c = at(tail_++);
@@ -216,7 +213,6 @@ std::size_t LineDiscipline::read(std::span<char> out) {
             (c == '\n' || is_control(c, kVEOL) || is_control(c, kVEOL2)))
             break;
     }
-    // A marker that was not taken as such must not be found again when the place is reused.
     if (!is_canonical()) line_end_ = tail_;
     return n;
 }
