@@ -121,6 +121,7 @@ Result<PhysAddr> AnonymousObject::make_page(std::uint64_t index) {
     // Allocated and zeroed without the lock; another thread may be faster.
     const PhysAddr fresh = TRY(mem::allocate_page(mem::kPageZeroed));
     Result<PhysAddr> result = fresh;
+    bool is_new = false;
     {
         sync::SpinGuard guard(lock_);
         Result<std::uint64_t*> slot = make_slot(index);
@@ -133,10 +134,15 @@ Result<PhysAddr> AnonymousObject::make_page(std::uint64_t index) {
             *slot.value() = fresh.value;
             mem::ref_page(fresh);
             page_count_.fetch_add(1, std::memory_order_relaxed);
-            return fresh;
+            is_new = true;
         }
     }
-    mem::unref_page(fresh);
+    if (is_new) {
+        // Mappings that only read the hole show the zero page there.
+        unmap_range(index << kPageShift, kPageSize, PrivateCopies::kKeep);
+    } else {
+        mem::unref_page(fresh);
+    }
     return result;
 }
 

@@ -86,7 +86,8 @@ void AddressSpace::zap(const Vma& vma, std::uintptr_t begin, std::uintptr_t end,
         // A copy is a page that nobody else holds; there is no quicker way to tell, and holes are rare.
         for (std::uintptr_t at = begin; at < end; at += kPageSize) {
             hal::PageEntry entry;
-            if (!hal::query_page(root_, {at}, &entry) || mem::page_refs(entry.page) == 1) continue;
+            if (!hal::query_page(root_, {at}, &entry)) continue;
+            if (!is_zero_page(entry.page) && mem::page_refs(entry.page) == 1) continue;
             hal::unmap_range(root_, {at}, kPageSize, nullptr, nullptr).value();
             gather.add(at, entry.page);
         }
