@@ -44,7 +44,8 @@ inline constexpr std::uint32_t kLaunchStdinEscaped = 1u << 0;
 // fd 0 is a terminal. Never set together with kLaunchStdinEscaped.
 inline constexpr std::uint32_t kLaunchStdinTerminal = 1u << 1;
 // fds 1 and 2 are a terminal: isatty() is true and the line discipline's output processing (ONLCR)
-// is on. Without it they are like pipes: the bytes go out exactly as written.
+// is on; the kernel's own log lines then end in CR LF as well, since the user's terminal is in raw
+// mode. Without it they are like pipes: the bytes go out exactly as written.
 inline constexpr std::uint32_t kLaunchStdoutTerminal = 1u << 2;
 
 inline constexpr std::uint32_t kLaunchKnownFlags =
