@@ -607,7 +607,7 @@ def add_all(tests):
         for way, (name, sentence, function) in enumerate((
                 ("on demand", "the test asked for it", "panic_deep"),
                 ("text is not writable", "page fault in the kernel", "write_to_text"),
-                ("data is not executable", "page fault in the kernel", "kiln_application_main"),
+                ("data is not executable", "page fault in the kernel", "kiln_main"),
                 ("stack overflow", "stack overflow", "overflow_stack"),
                 ("null read", "page fault in the kernel", "read_null"),
                 ("assertion", "assertion failed: zero == 1", "kiln_application_main")), 1):
