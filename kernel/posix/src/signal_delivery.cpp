@@ -4,12 +4,11 @@
 #include <kiln/posix/report.hpp>
 #include <kiln/posix/signal.hpp>
 
+#include "fatal_signal.hpp"
 #include "signal_defaults.hpp"
 
 namespace kiln::posix {
 namespace {
-
-constinit std::atomic<void (*)(Task&, const SignalInfo&, const hal::TrapFrame&)> g_fatal_hook{nullptr};
 
 enum class Restart { kNoHandler, kHandlerRestarts, kHandlerInterrupts };
 
@@ -39,9 +38,7 @@ void finish_system_call(hal::TrapFrame& frame, Restart restart) {
 
 [[noreturn]] void die_of(Task& task, const SignalInfo& info, const hal::TrapFrame& frame) {
     // Of several threads that die at the same time one tells the story.
-    if (!task.process().is_terminating()) {
-        if (auto hook = g_fatal_hook.load(std::memory_order_acquire)) hook(task, info, frame);
-    }
+    if (!task.process().is_terminating()) tell_fatal_signal(task, info, frame);
     task.process().terminate(info.signo);
     __builtin_unreachable();
 }
@@ -172,10 +169,6 @@ void deliver_signals(hal::TrapFrame& frame) {
         task.signals.restore_saved = false;
         set_blocked(task, task.signals.saved_blocked);
     }
-}
-
-void set_fatal_signal_hook(void (*hook)(Task&, const SignalInfo&, const hal::TrapFrame&)) {
-    g_fatal_hook.store(hook, std::memory_order_release);
 }
 
 void install_trap_handlers() {

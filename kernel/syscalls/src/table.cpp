@@ -4,7 +4,9 @@
 #include <atomic>
 #include <string_view>
 
+#include <config/syscall_trace.hpp>
 #include <kiln/abi/linux/errno.hpp>
+#include <kiln/base/init_call.hpp>
 #include <kiln/posix/report.hpp>
 
 #include "adapt.hpp"
@@ -79,6 +81,15 @@ std::string_view syscall_name(std::uint32_t number) {
     return name ? name : "";
 }
 
-void init() { hal::set_syscall_handler(dispatch); }
+void init() {
+    if constexpr (config::syscall_trace) {
+        if (is_tracing_wanted()) {
+            hal::set_syscall_handler(traced_dispatch);
+            return;
+        }
+    }
+    hal::set_syscall_handler(dispatch);
+}
+KILN_INIT_CALL(syscalls, InitLevel::kCore, init);
 
 }  // namespace kiln::syscalls

@@ -23,5 +23,7 @@ bool has_handler(std::uint32_t number);
 
 /// Runs and writes a decoded line.
 void traced_dispatch(hal::TrapFrame& frame);
+/// strace=1 was on the command line.
+bool is_tracing_wanted();
 
 }  // namespace kiln::syscalls

@@ -1,11 +1,10 @@
 // Tracing of system calls on the console (kernel argument strace=1).
+#include <atomic>
 #include <cstdint>
 
-#include <config/syscall_trace.hpp>
-
+#include <kiln/base/option.hpp>
 #include <kiln/hal/platform.hpp>
 #include <kiln/posix/process.hpp>
-#include <kiln/posix/report.hpp>
 
 #include "decode.hpp"
 #include "table.hpp"
@@ -51,12 +50,20 @@ void traced_dispatch(hal::TrapFrame& frame) {
     write_line(line);
 }
 
-void enable_tracing() {
-    if constexpr (config::syscall_trace) {
-        hal::set_syscall_handler(traced_dispatch);
-    } else {
-        posix::report_unsupported("strace: this kernel has no CONFIG_SYSCALL_TRACE", 1);
-    }
+namespace {
+
+constinit std::atomic<bool> g_wanted{false};
+
+bool apply_option(std::string_view value) {
+    if (value != "0" && value != "1") return false;
+    g_wanted = value == "1";
+    return true;
 }
+
+}  // namespace
+
+bool is_tracing_wanted() { return g_wanted; }
+
+KILN_OPTION(strace, "strace", apply_option);
 
 }  // namespace kiln::syscalls

@@ -244,11 +244,6 @@ private:
 /// Called once, by the last task of the first process: ends the machine (init registers it).
 void set_exit_hook(void (*hook)(int wait_status));
 
-/// Called by a task that a signal kills, before its process ends: for a backtrace on the console.
-/// `frame` is what the application was doing.
-void set_fatal_signal_hook(void (*hook)(Task& task, const SignalInfo& info,
-                                        const hal::TrapFrame& frame));
-
 /// How execve(2) loads a program; the loader registers it. `process` has an empty address space that
 /// is current; errors as execve(2)'s.
 struct ExecArguments {

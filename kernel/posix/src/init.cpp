@@ -1,0 +1,19 @@
+#include <kiln/base/init_call.hpp>
+#include <kiln/posix/futex.hpp>
+
+#include "fatal_signal.hpp"
+
+namespace kiln::posix {
+namespace {
+
+void init() {
+    install_trap_handlers();
+    install_symbolizer();
+    futex::init();
+}
+
+}  // namespace
+
+KILN_INIT_CALL(posix, InitLevel::kCore, init);
+
+}  // namespace kiln::posix
