@@ -19,7 +19,8 @@ namespace {
 }
 
 [[gnu::noinline]] void write_to_text() {
-    *reinterpret_cast<volatile unsigned char*>(reinterpret_cast<std::uintptr_t>(&panic_deep)) = 0xcc;
+    *reinterpret_cast<volatile unsigned char*>(reinterpret_cast<std::uintptr_t>(&panic_deep)) =
+        0xcc;
 }
 
 [[gnu::noinline]] void run_data() {
@@ -45,7 +46,9 @@ namespace {
 int kiln_application_main() {
     using namespace kiln;
     const std::string_view words = hal::boot_info().command_line;
-    const auto asked = [&](std::string_view what) { return words.find(what) != std::string_view::npos; };
+    const auto asked = [&](std::string_view what) {
+        return words.find(what) != std::string_view::npos;
+    };
     int zero = 0;
     if (asked("seed=1")) panic_deep(3);
     if (asked("seed=2")) write_to_text();

@@ -34,8 +34,9 @@ void run_threads(int count, void (*entry)(void*), void* argument) {
         thread.value()->start();
         started++;
     }
-    const auto waited = finished_queue.wait([&] { return finished.load() == started; },
-                                            sched::Interruptible::kNo, time::deadline_after(20'000 * kMillisecond));
+    const auto waited =
+        finished_queue.wait([&] { return finished.load() == started; }, sched::Interruptible::kNo,
+                            time::deadline_after(20'000 * kMillisecond));
     EXPECT(waited.ok());
 }
 
@@ -54,7 +55,9 @@ void threads_run() {
 
 void many_threads_in_turn() {
     const std::uint32_t before = sched::thread_count();
-    for (int i = 0; i < 200; i++) run_threads(1, [](void*) { note_finished(); }, nullptr);
+    for (int i = 0; i < 200; i++)
+        run_threads(
+            1, [](void*) { note_finished(); }, nullptr);
     (void)sched::sleep_until(time::deadline_after(5 * kMillisecond), sched::Interruptible::kNo);
     EXPECT(sched::thread_count() <= before + 2);
 }
@@ -99,8 +102,9 @@ void spinning_threads_are_preempted() {
         (void)sched::sleep_until(time::deadline_after(2 * kMillisecond), sched::Interruptible::kNo);
     EXPECT(time::monotonic_ns() - start < 5'000 * kMillisecond);
     stop.store(true);
-    EXPECT(finished_queue.wait([] { return finished.load() == 2; }, sched::Interruptible::kNo,
-                               time::deadline_after(5'000 * kMillisecond))
+    EXPECT(finished_queue
+               .wait([] { return finished.load() == 2; }, sched::Interruptible::kNo,
+                     time::deadline_after(5'000 * kMillisecond))
                .ok());
 }
 
@@ -150,8 +154,9 @@ void wake_one_wakes_one() {
         EXPECT(woken.load() == expected - 1);
         tokens.fetch_add(1);
         queue.wake();
-        EXPECT(finished_queue.wait([&] { return finished.load() == expected; }, sched::Interruptible::kNo,
-                                   time::deadline_after(5'000 * kMillisecond))
+        EXPECT(finished_queue
+                   .wait([&] { return finished.load() == expected; }, sched::Interruptible::kNo,
+                         time::deadline_after(5'000 * kMillisecond))
                    .ok());
     }
 }
@@ -175,8 +180,9 @@ void timers_fire_in_order() {
     never.start(now + 15 * kMillisecond);
     middle.start(now + 20 * kMillisecond);
     EXPECT(never.cancel());
-    EXPECT(finished_queue.wait([] { return fired.load() == 3; }, sched::Interruptible::kNo,
-                               time::deadline_after(5'000 * kMillisecond))
+    EXPECT(finished_queue
+               .wait([] { return fired.load() == 3; }, sched::Interruptible::kNo,
+                     time::deadline_after(5'000 * kMillisecond))
                .ok());
     EXPECT(order[0] == 1 && order[1] == 2 && order[2] == 3);
     EXPECT(!never.is_armed());
