@@ -78,7 +78,7 @@ class Checker:
             kind, name = match.groups()
             if kind == '"':
                 target = os.path.normpath(os.path.join(os.path.dirname(path), name))
-                if not target.startswith(lib["dir"] + "/"):
+                if not target.startswith(lib["dir"] + "/") and not lib["stand_in"]:
                     self.problem(path, line, "relative-include", '"%s" leaves the folder of %s' % (name, lib["name"]))
             elif name.startswith("kiln/"):
                 self.check_kiln_include(path, line, name, lib, seen)

@@ -20,7 +20,7 @@ MACRO = re.compile(r"\bCONFIG_([A-Z0-9][A-Z0-9_]*)\b")
 CONSTANT = re.compile(r"\bconfig::([a-z0-9_]+)\b")
 HEADER = re.compile(r"[<\"]config/([a-z0-9_]+)\.(?:hpp|h)[>\"]")
 LIBRARY = re.compile(r"\bCONFIG\s+([A-Z0-9_]+)")
-# Other programs' options that documentation and scripts speak of.
+# Other programs' options.
 FOREIGN = {"CONFIG_KVM"}
 
 
@@ -33,10 +33,10 @@ def tracked_files():
 def mentions(name, text):
     """(symbol, offset) pairs."""
     code = name.endswith((".cpp", ".hpp", ".h", ".S", ".ld"))
-    if code or name.endswith((".cmake", "CMakeLists.txt", ".md", ".sh", "Makefile", ".config")):
+    if code or name.endswith((".cmake", "CMakeLists.txt", ".sh", "Makefile", ".config")):
         for match in MACRO.finditer(text):
             yield match.group(1), match.start()
-    if code or name.endswith(".md"):
+    if code:
         for match in CONSTANT.finditer(text):
             yield match.group(1).upper(), match.start()
         for match in HEADER.finditer(text):
@@ -61,10 +61,9 @@ def main():
         for symbol, offset in mentions(name, text):
             where = "%s:%d" % (name, text.count("\n", 0, offset) + 1)
             if symbol not in defined:
-                # Prose may speak of CONFIG_X and config::x, the placeholders.
-                if "CONFIG_" + symbol not in FOREIGN and not (name.endswith(".md") and len(symbol) < 2):
+                if "CONFIG_" + symbol not in FOREIGN:
                     problems.append("%s: unknown-symbol: CONFIG_%s: no Kconfig file defines it" % (where, symbol))
-            elif not name.endswith((".md", ".config")):
+            elif not name.endswith(".config"):
                 used.add(symbol)
         if name.endswith((".cpp", ".hpp")):
             included = set(HEADER.findall(text))

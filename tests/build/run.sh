@@ -26,10 +26,11 @@ new_tree() { # a tree with the libraries low (layer 1, option LOW_LIMIT) and hig
     cd "$work/tree" || exit 1
     cp "$root/CMakeLists.txt" "$root/Kconfig" .
     cp -r "$root/cmake" "$root/scripts" .
-    mkdir -p abi apps configs kernel/low/include/kiln/low kernel/low/src kernel/high/include/kiln/high kernel/high/src
+    mkdir -p abi apps tools configs kernel/low/include/kiln/low kernel/low/src kernel/high/include/kiln/high kernel/high/src
     cp "$root/kernel/CMakeLists.txt" "$root/kernel/Kconfig" kernel/
     : > configs/default.config
     : > apps/CMakeLists.txt
+    : > tools/CMakeLists.txt
     echo 'kiln_library(NAME abi LAYER 0 INTERFACE)' > abi/CMakeLists.txt
     printf 'config LOW_LIMIT\n    int "limit"\n    range 1 100\n    default 10\n\nconfig HIGH\n    bool "high"\n    default y\n\nconfig HIGH_EXTRA\n    bool "extra"\n    depends on HIGH\n' > kernel/low/Kconfig
     echo 'kiln_library(NAME low LAYER 1 SRCS limit.cpp plain.cpp)' > kernel/low/CMakeLists.txt
@@ -205,7 +206,9 @@ SECTIONS {
   .rodata : { *(.rodata .rodata.*) __start_reg = .; KEEP(*(.reg)) __stop_reg = .; }
   .data : { *(.data .data.*) }
   .bss : { *(.bss .bss.* COMMON) }
-  /DISCARD/ : { *(.comment) *(.note.*) }
+  .comment 0 : { *(.comment) } .symtab 0 : { *(.symtab) } .strtab 0 : { *(.strtab) } .shstrtab 0 : { *(.shstrtab) }
+  .debug_info 0 : { *(.debug_*) } .rela.dyn 0 : { *(.rela.*) } .got 0 : { *(.got* .igot*) } .plt 0 : { *(.plt .iplt) }
+  /DISCARD/ : { *(.note.*) }
 }
 END
 cat > kernel/trace/src/trace.cpp <<'END'

@@ -1,5 +1,6 @@
 #include <array>
 
+#include <config/nr_cpus.hpp>
 #include <kiln/base/format.hpp>
 #include <kiln/sync/spinlock.hpp>
 

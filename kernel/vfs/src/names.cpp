@@ -71,11 +71,10 @@ Result<Path> make_object(const LookupContext& context, std::string_view name, st
                          std::uint64_t rdev) {
     const bool directory = (mode & kModeTypeMask) == kModeDirectory;
     Creation creation(context, 0);
-    TRY(creation.start(name,
-                       directory ? Creation::Kind::kDirectory : Creation::Kind::kOther));
+    TRY(creation.start(name, directory ? Creation::Kind::kDirectory : Creation::Kind::kOther));
     const NewObject object = new_object(creation.inode(), mode, context);
-    creation.finish(TRY(creation.inode().create(creation.name(), object.mode, rdev, object.uid,
-                                                object.gid)));
+    creation.finish(
+        TRY(creation.inode().create(creation.name(), object.mode, rdev, object.uid, object.gid)));
     return creation.path();
 }
 
@@ -116,8 +115,7 @@ Result<void> make_symlink(const LookupContext& context, std::string_view target,
     Creation creation(context, 0);
     TRY(creation.start(name, Creation::Kind::kOther));
     const NewObject object = new_object(creation.inode(), kModeSymlink, context);
-    creation.finish(
-        TRY(creation.inode().symlink(creation.name(), target, object.uid, object.gid)));
+    creation.finish(TRY(creation.inode().symlink(creation.name(), target, object.uid, object.gid)));
     return {};
 }
 

@@ -86,8 +86,7 @@ Result<void> rename(const LookupContext& old_context, std::string_view old_name,
     const Path& new_directory = new_walk.directory();
     if (old_directory.mount() != new_directory.mount()) return Errno::kEXDEV;
     if (old_walk.last_kind() != Last::kNormal) return Errno::kEBUSY;
-    if (new_walk.last_kind() != Last::kNormal)
-        return no_replace ? Errno::kEEXIST : Errno::kEBUSY;
+    if (new_walk.last_kind() != Last::kNormal) return no_replace ? Errno::kEEXIST : Errno::kEBUSY;
     if (old_directory.mount()->is_read_only()) return Errno::kEROFS;
     if (!old_directory.inode()->is_directory() || !new_directory.inode()->is_directory())
         return Errno::kENOTDIR;
@@ -102,8 +101,7 @@ Result<void> rename(const LookupContext& old_context, std::string_view old_name,
 
     Inode& moved = *old_dentry->inode();
     Inode* const replaced = new_dentry->inode();
-    if (exchange && !replaced->is_directory() && new_walk.trailing_slash())
-        return Errno::kENOTDIR;
+    if (exchange && !replaced->is_directory() && new_walk.trailing_slash()) return Errno::kENOTDIR;
     if (!moved.is_directory()) {
         if (old_walk.trailing_slash()) return Errno::kENOTDIR;
         if (!exchange && new_walk.trailing_slash()) return Errno::kENOTDIR;
@@ -130,16 +128,15 @@ Result<void> rename(const LookupContext& old_context, std::string_view old_name,
         if (exchange && replaced->is_directory())
             TRY(check_permission(*replaced, 2, new_context.credentials));
     }
-    if (old_dentry->mounts() != 0 || (replaces && new_dentry->mounts() != 0))
-        return Errno::kEBUSY;
+    if (old_dentry->mounts() != 0 || (replaces && new_dentry->mounts() != 0)) return Errno::kEBUSY;
 
     DentryCache::NewName storage;
     if (!exchange) TRY(DentryCache::reserve_name(new_walk.last(), &storage));
     const bool guard_replaced = replaced && !exchange && replaced->is_directory();
     if (guard_replaced) replaced->lock().write_lock();
-    const Result<void> result = old_directory.inode()->rename(
-        old_walk.last(), moved, *new_directory.inode(), new_walk.last(), replaced,
-        flags & kRENAME_EXCHANGE);
+    const Result<void> result =
+        old_directory.inode()->rename(old_walk.last(), moved, *new_directory.inode(),
+                                      new_walk.last(), replaced, flags & kRENAME_EXCHANGE);
     if (guard_replaced) replaced->lock().write_unlock();
     if (!result.ok()) return result.error();
     if (exchange) {

@@ -134,8 +134,7 @@ Result<void> Walk::run_locked(Stop stop) {
         const Inode* inode = child->inode();
         if (!inode) return Errno::kENOENT;
 
-        if (inode->is_symlink() &&
-            (!is_last || slashes != 0 || (flags_ & kLookupFollow) != 0)) {
+        if (inode->is_symlink() && (!is_last || slashes != 0 || (flags_ & kLookupFollow) != 0)) {
             if (!found) {
                 found = Ref<Dentry>(child);
                 pin_and_unlock();
@@ -253,8 +252,8 @@ Result<Ref<Dentry>> lookup_locked(Dentry& directory, std::string_view name) {
     }
     Result<Ref<Inode>> found = inode.lookup(name);
     if (!found.ok() && found.error() != Errno::kENOENT) return found.error();
-    Ref<Dentry> dentry = TRY(
-        Dentry::create(&directory, name, found.ok() ? std::move(found).value() : Ref<Inode>()));
+    Ref<Dentry> dentry =
+        TRY(Dentry::create(&directory, name, found.ok() ? std::move(found).value() : Ref<Inode>()));
     if (!cached) return dentry;
     return DentryCache::insert(std::move(dentry));
 }

@@ -1,10 +1,10 @@
 // One CPU's descriptor tables, control registers, system call entry.
 #include <kiln/arch/cpu.hpp>
 
-#include <config/privilege_user.hpp>
 #include <kiln/arch/boot.h>
-#include <kiln/arch/io.hpp>
 #include <kiln/arch/segments.h>
+#include <config/privilege_user.hpp>
+#include <kiln/arch/io.hpp>
 #include <kiln/base/panic.hpp>
 #include <kiln/hal/smp.hpp>
 
@@ -40,10 +40,13 @@ static_assert(offsetof(hal::ThreadContext, work) == CONTEXT_WORK);
 static_assert(offsetof(hal::ThreadContext, user_tls) == CONTEXT_USER_TLS);
 static_assert(offsetof(hal::ThreadContext, fpu) == CONTEXT_FPU);
 static_assert(offsetof(hal::ThreadContext, page_table_root) == CONTEXT_PAGE_TABLE_ROOT);
-static_assert(offsetof(hal::TrapFrame, rax) == FRAME_RAX && offsetof(hal::TrapFrame, rdi) == FRAME_RDI);
-static_assert(offsetof(hal::TrapFrame, vector) == FRAME_VECTOR && offsetof(hal::TrapFrame, rip) == FRAME_RIP);
+static_assert(offsetof(hal::TrapFrame, rax) == FRAME_RAX &&
+              offsetof(hal::TrapFrame, rdi) == FRAME_RDI);
+static_assert(offsetof(hal::TrapFrame, vector) == FRAME_VECTOR &&
+              offsetof(hal::TrapFrame, rip) == FRAME_RIP);
 static_assert(offsetof(hal::TrapFrame, ss) == FRAME_SS && sizeof(hal::TrapFrame) == FRAME_SIZE);
-static_assert(offsetof(hal::TrapFrame, r11) == FRAME_R11 && offsetof(hal::TrapFrame, rcx) == FRAME_RCX);
+static_assert(offsetof(hal::TrapFrame, r11) == FRAME_R11 &&
+              offsetof(hal::TrapFrame, rcx) == FRAME_RCX);
 
 // Model-specific registers (Intel SDM vol. 4).
 constexpr std::uint32_t kMsrStar = 0xc0000081;
@@ -115,14 +118,16 @@ void load_descriptor_tables(Cpu& cpu) {
     cpu.tss.ist[IST_TRAP - 1] = stack_top(cpu.stacks->trap, sizeof(cpu.stacks->trap));
     cpu.tss.ist[IST_NMI - 1] = stack_top(cpu.stacks->nmi, sizeof(cpu.stacks->nmi));
     cpu.tss.ist[IST_DF - 1] = stack_top(cpu.stacks->double_fault, sizeof(cpu.stacks->double_fault));
-    cpu.tss.ist[IST_MC - 1] = stack_top(cpu.stacks->machine_check, sizeof(cpu.stacks->machine_check));
+    cpu.tss.ist[IST_MC - 1] =
+        stack_top(cpu.stacks->machine_check, sizeof(cpu.stacks->machine_check));
     cpu.tss.ist[IST_DB - 1] = stack_top(cpu.stacks->debug, sizeof(cpu.stacks->debug));
     cpu.tss.rsp[0] = cpu.local.kernel_stack;
     cpu.tss.io_map_base = sizeof(Tss);
 
     const auto base = reinterpret_cast<std::uint64_t>(&cpu.tss);
     std::uint64_t* descriptor = &kiln_gdt[KILN_TSS / sizeof(std::uint64_t)];
-    descriptor[0] = (sizeof(Tss) - 1) | (base & 0xffffff) << 16 | kTssType << 40 | (base >> 24 & 0xff) << 56;
+    descriptor[0] =
+        (sizeof(Tss) - 1) | (base & 0xffffff) << 16 | kTssType << 40 | (base >> 24 & 0xff) << 56;
     descriptor[1] = base >> 32;
 
     const TablePointer gdt{KILN_GDT_BYTES - 1, reinterpret_cast<std::uint64_t>(kiln_gdt)};

@@ -40,8 +40,8 @@ struct Cpu {
 
     Tss tss;
     TrapStacks* stacks;
-    std::uint32_t nofault_depth;         ///< hal::user_access_nofault_begin() nests
-    const hal::TrapFrame* fatal_frame;   ///< the fault in kernel code that is leading to a panic
+    std::uint32_t nofault_depth;        ///< hal::user_access_nofault_begin() nests
+    const hal::TrapFrame* fatal_frame;  ///< the fault in kernel code that is leading to a panic
 };
 
 extern "C" Cpu kiln_boot_cpu;

@@ -34,7 +34,8 @@ std::uint64_t enabled_features = kX87Sse;
 void write_xcr0(std::uint64_t value) {
     asm volatile("xsetbv"
                  :
-                 : "c"(0), "a"(static_cast<std::uint32_t>(value)), "d"(static_cast<std::uint32_t>(value >> 32)));
+                 : "c"(0), "a"(static_cast<std::uint32_t>(value)),
+                   "d"(static_cast<std::uint32_t>(value >> 32)));
 }
 
 std::uint64_t load64(const std::byte* from) {

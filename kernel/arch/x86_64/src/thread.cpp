@@ -12,7 +12,8 @@
 extern "C" {
 extern bool kiln_use_fsgsbase;
 void kiln_context_start();
-kiln::hal::ThreadContext* kiln_switch_context(kiln::hal::ThreadContext* prev, kiln::hal::ThreadContext* next);
+kiln::hal::ThreadContext* kiln_switch_context(kiln::hal::ThreadContext* prev,
+                                              kiln::hal::ThreadContext* next);
 [[noreturn]] void enter_user_frame();
 }
 
@@ -35,10 +36,12 @@ struct InitialStack {
 
 }  // namespace
 
-ThreadContext* switch_context(ThreadContext* prev, ThreadContext* next) { return kiln_switch_context(prev, next); }
+ThreadContext* switch_context(ThreadContext* prev, ThreadContext* next) {
+    return kiln_switch_context(prev, next);
+}
 
-void init_context(ThreadContext* context, std::uintptr_t stack_top, void (*entry)(ThreadContext*, void*),
-                  void* argument) {
+void init_context(ThreadContext* context, std::uintptr_t stack_top,
+                  void (*entry)(ThreadContext*, void*), void* argument) {
     auto* stack = reinterpret_cast<InitialStack*>(stack_top - sizeof(InitialStack));
     *stack = {.r15 = 0,
               .r14 = 0,
@@ -96,7 +99,8 @@ void flush_tlb_range(VirtAddr va, std::uint64_t length) {
         flush_tlb_all();
         return;
     }
-    for (std::uint64_t offset = 0; offset < length; offset += kPageSize) flush_tlb_page(va + offset);
+    for (std::uint64_t offset = 0; offset < length; offset += kPageSize)
+        flush_tlb_page(va + offset);
 }
 
 void flush_tlb_all() {

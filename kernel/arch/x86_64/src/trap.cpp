@@ -30,12 +30,28 @@ constexpr std::uint64_t kFaultWrite = 1u << 1;
 constexpr std::uint64_t kFaultFetch = 1u << 4;
 
 constexpr const char* kExceptionNames[] = {
-    "divide error",           "debug exception",       "non-maskable interrupt", "breakpoint",
-    "overflow",               "bound range exceeded",  "invalid opcode",         "device not available",
-    "double fault",           "coprocessor overrun",   "invalid TSS",            "segment not present",
-    "stack fault",            "general protection",    "page fault",             "reserved exception 15",
-    "x87 floating point",     "alignment check",       "machine check",          "SIMD floating point",
-    "virtualization",         "control protection",
+    "divide error",
+    "debug exception",
+    "non-maskable interrupt",
+    "breakpoint",
+    "overflow",
+    "bound range exceeded",
+    "invalid opcode",
+    "device not available",
+    "double fault",
+    "coprocessor overrun",
+    "invalid TSS",
+    "segment not present",
+    "stack fault",
+    "general protection",
+    "page fault",
+    "reserved exception 15",
+    "x87 floating point",
+    "alignment check",
+    "machine check",
+    "SIMD floating point",
+    "virtualization",
+    "control protection",
 };
 
 std::string_view exception_name(std::uint64_t vector) {
@@ -61,7 +77,8 @@ hal::FaultKind fault_kind(std::uint64_t vector) {
 
 [[noreturn]] void fatal(const hal::TrapFrame& frame, std::string_view what, std::uint64_t address) {
     arch::this_cpu().fatal_frame = &frame;
-    panicf("{} in the kernel at {:x} (address {:x}, code {:x})", what, frame.rip, address, frame.orig_rax);
+    panicf("{} in the kernel at {:x} (address {:x}, code {:x})", what, frame.rip, address,
+           frame.orig_rax);
 }
 
 bool is_on_trap_stack(std::uint64_t rsp) {
@@ -117,8 +134,9 @@ void user_page_fault(hal::TrapFrame& frame, std::uint64_t address) {
 
 void kernel_page_fault(hal::TrapFrame& frame, std::uint64_t address) {
     const bool had_interrupts = (frame.rflags & hal::kRflagsInterrupt) != 0;
-    const bool may_resolve = address < hal::kUserEnd && had_interrupts && !arch::user_faults_are_fatal() &&
-                             handlers.page_fault != nullptr && arch::find_fixup(frame.rip) != 0;
+    const bool may_resolve = address < hal::kUserEnd && had_interrupts &&
+                             !arch::user_faults_are_fatal() && handlers.page_fault != nullptr &&
+                             arch::find_fixup(frame.rip) != 0;
     if (may_resolve) {
         hal::irq_enable();
         const bool resolved = handlers.page_fault(page_fault_of(frame, address), frame);
@@ -164,7 +182,8 @@ void interrupt(hal::TrapFrame& frame) {
     if (handlers.interrupt == nullptr) fatal(frame, "interrupt without a handler", frame.vector);
     handlers.interrupt(static_cast<std::uint32_t>(frame.vector), frame);
     cpu.in_interrupt = false;
-    if (--cpu.preempt_count == 0 && cpu.need_resched.load(std::memory_order_relaxed) && hal::preempt_hook != nullptr)
+    if (--cpu.preempt_count == 0 && cpu.need_resched.load(std::memory_order_relaxed) &&
+        hal::preempt_hook != nullptr)
         hal::preempt_hook();
     hal::irq_disable();
 }
@@ -208,9 +227,15 @@ void kiln_user_work(hal::TrapFrame* frame) {
 
 namespace hal {
 
-void set_page_fault_handler(bool (*handler)(const Fault&, TrapFrame&)) { handlers.page_fault = handler; }
-void set_user_fault_handler(void (*handler)(const Fault&, TrapFrame&)) { handlers.user_fault = handler; }
-void set_interrupt_handler(void (*handler)(std::uint32_t, TrapFrame&)) { handlers.interrupt = handler; }
+void set_page_fault_handler(bool (*handler)(const Fault&, TrapFrame&)) {
+    handlers.page_fault = handler;
+}
+void set_user_fault_handler(void (*handler)(const Fault&, TrapFrame&)) {
+    handlers.user_fault = handler;
+}
+void set_interrupt_handler(void (*handler)(std::uint32_t, TrapFrame&)) {
+    handlers.interrupt = handler;
+}
 void set_return_to_user_handler(void (*handler)(TrapFrame&)) { handlers.return_to_user = handler; }
 void set_syscall_handler(void (*handler)(TrapFrame&)) { kiln_syscall_handler = handler; }
 
@@ -223,11 +248,13 @@ std::size_t format_registers(const TrapFrame& f, std::span<char> out) {
                      "rsi {:016x}  rdi {:016x}  rbp {:016x}  r8  {:016x}\n"
                      "r9  {:016x}  r10 {:016x}  r11 {:016x}  r12 {:016x}\n"
                      "r13 {:016x}  r14 {:016x}  r15 {:016x}  cr2 {:016x}\n",
-                     f.rip, f.rsp, f.rflags, f.vector, f.orig_rax, f.rax, f.rbx, f.rcx, f.rdx, f.rsi, f.rdi, f.rbp, f.r8,
-                     f.r9, f.r10, f.r11, f.r12, f.r13, f.r14, f.r15, arch::read_cr2());
+                     f.rip, f.rsp, f.rflags, f.vector, f.orig_rax, f.rax, f.rbx, f.rcx, f.rdx,
+                     f.rsi, f.rdi, f.rbp, f.r8, f.r9, f.r10, f.r11, f.r12, f.r13, f.r14, f.r15,
+                     arch::read_cr2());
 }
 
-void walk_stack(std::uintptr_t ip, std::uintptr_t fp, bool (*visit)(std::uintptr_t, void*), void* cookie) {
+void walk_stack(std::uintptr_t ip, std::uintptr_t fp, bool (*visit)(std::uintptr_t, void*),
+                void* cookie) {
     constexpr int kMaxFrames = 64;
     for (int i = 0; i < kMaxFrames; ++i) {
         if (!visit(ip, cookie)) return;
@@ -235,9 +262,11 @@ void walk_stack(std::uintptr_t ip, std::uintptr_t fp, bool (*visit)(std::uintptr
             std::uint64_t next;
             std::uint64_t return_address;
         } frame;
-        if (fp % sizeof(std::uint64_t) != 0 || !read_memory_safely(&frame, fp, sizeof(frame))) return;
+        if (fp % sizeof(std::uint64_t) != 0 || !read_memory_safely(&frame, fp, sizeof(frame)))
+            return;
         // Stacks grow down: callers are above. A way from the kernel's stack to the application's is the exception.
-        const bool leaves_kernel = static_cast<std::int64_t>(fp) < 0 && static_cast<std::int64_t>(frame.next) >= 0;
+        const bool leaves_kernel =
+            static_cast<std::int64_t>(fp) < 0 && static_cast<std::int64_t>(frame.next) >= 0;
         if (frame.next <= fp && !leaves_kernel) return;
         ip = frame.return_address;
         fp = frame.next;

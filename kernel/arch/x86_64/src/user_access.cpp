@@ -29,8 +29,10 @@ extern "C" const ExceptionTableEntry __ex_table_end[];
 
 std::uintptr_t arch::find_fixup(std::uintptr_t ip) {
     for (const ExceptionTableEntry* e = __ex_table_start; e != __ex_table_end; ++e) {
-        if (reinterpret_cast<std::uintptr_t>(&e->fault) + static_cast<std::intptr_t>(e->fault) == ip)
-            return reinterpret_cast<std::uintptr_t>(&e->fixup) + static_cast<std::intptr_t>(e->fixup);
+        if (reinterpret_cast<std::uintptr_t>(&e->fault) + static_cast<std::intptr_t>(e->fault) ==
+            ip)
+            return reinterpret_cast<std::uintptr_t>(&e->fixup) +
+                   static_cast<std::intptr_t>(e->fixup);
     }
     return 0;
 }
@@ -52,7 +54,8 @@ std::ptrdiff_t strnlen_user(std::uintptr_t from, std::size_t limit) {
     // The application's half ends before the address space does, so that the sum cannot wrap.
     if (from >= kUserEnd) return -1;
     const std::size_t room = kUserEnd - from;
-    const std::ptrdiff_t length = kiln_user_strnlen(reinterpret_cast<const char*>(from), limit < room ? limit : room);
+    const std::ptrdiff_t length =
+        kiln_user_strnlen(reinterpret_cast<const char*>(from), limit < room ? limit : room);
     return limit > room && length == static_cast<std::ptrdiff_t>(room) ? -1 : length;
 }
 bool load_user_u32(std::uintptr_t address, std::uint32_t* value) {
@@ -79,7 +82,8 @@ bool read_memory_safely(void* to, std::uintptr_t from, std::size_t length) {
     bool ok = true;
     while (length != 0 && ok) {
         const std::size_t offset = from % sizeof(std::uint64_t);
-        const std::size_t n = length < sizeof(std::uint64_t) - offset ? length : sizeof(std::uint64_t) - offset;
+        const std::size_t n =
+            length < sizeof(std::uint64_t) - offset ? length : sizeof(std::uint64_t) - offset;
         std::uint64_t word;
         ok = kiln_probe_u64(reinterpret_cast<const std::uint64_t*>(from - offset), &word);
         if (ok) __builtin_memcpy(out, reinterpret_cast<const std::byte*>(&word) + offset, n);

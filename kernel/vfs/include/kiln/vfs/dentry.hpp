@@ -72,7 +72,7 @@ public:
     FileSystem& file_system() const { return *fs_; }
     Dentry& root() const { return *root_; }
     Mount* parent() const { return parent_.get(); }
-    Dentry* mount_point() const { return mount_point_.get(); }  ///< in parent()
+    Dentry* mount_point() const { return mount_point_.get(); }                      ///< in parent()
     std::uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }  ///< MS_ bits
     bool is_read_only() const { return (flags() & 1) != 0 || fs_->is_read_only(); }
     std::uint32_t id() const { return id_; }

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <kiln/hal/cpu.hpp>  // which includes this file at its end
+
 namespace kiln::hal {
 
 inline constexpr std::uintptr_t kRflagsInterrupt = 1u << 9;
