@@ -26,11 +26,13 @@ new_tree() { # a tree with the libraries low (layer 1, option LOW_LIMIT) and hig
     cd "$work/tree" || exit 1
     cp "$root/CMakeLists.txt" "$root/Kconfig" .
     cp -r "$root/cmake" "$root/scripts" .
-    mkdir -p abi apps tools configs kernel/low/include/kiln/low kernel/low/src kernel/high/include/kiln/high kernel/high/src
+    sed -n 's/^ *add_subdirectory(\(.*\))$/\1/p' CMakeLists.txt | while read -r folder; do
+        mkdir -p "$folder"
+        : > "$folder/CMakeLists.txt"
+    done
+    mkdir -p configs kernel/low/include/kiln/low kernel/low/src kernel/high/include/kiln/high kernel/high/src
     cp "$root/kernel/CMakeLists.txt" "$root/kernel/Kconfig" kernel/
     : > configs/default.config
-    : > apps/CMakeLists.txt
-    : > tools/CMakeLists.txt
     echo 'kiln_library(NAME abi LAYER 0 INTERFACE)' > abi/CMakeLists.txt
     printf 'config LOW_LIMIT\n    int "limit"\n    range 1 100\n    default 10\n\nconfig HIGH\n    bool "high"\n    default y\n\nconfig HIGH_EXTRA\n    bool "extra"\n    depends on HIGH\n' > kernel/low/Kconfig
     echo 'kiln_library(NAME low LAYER 1 SRCS limit.cpp plain.cpp)' > kernel/low/CMakeLists.txt
@@ -153,14 +155,12 @@ report $? "a changed option rebuilds the one file that looks at it (rebuilt: $re
 echo 'CONFIG_LOW_LIMIT=20 ' > configs/default.config
 touch before
 sleep 0.02
-ninja -C build > log 2>&1
-[ -z "$(find build -name '*.o' -newer before)" ]
+ninja -C build > log 2>&1 && [ -z "$(find build -name '*.o' -newer before)" ]
 report $? "a configuration touched without effect rebuilds nothing" log
 printf 'config NEW_ONE\n    bool "new"\n' > kernel/high/Kconfig
 touch before
 sleep 0.02
-ninja -C build > log 2>&1
-[ -f build/include/config/new_one.hpp ] && [ -z "$(find build -name '*.o' -newer before)" ]
+ninja -C build > log 2>&1 && [ -f build/include/config/new_one.hpp ] && [ -z "$(find build -name '*.o' -newer before)" ]
 report $? "a new Kconfig file is picked up and rebuilds nothing" log
 
 # ---- tests and fuzzers
