@@ -12,6 +12,13 @@ namespace kiln::fs {
 
 using namespace abi;
 
+namespace {
+
+// Beyond every file, and a multiple of the page size.
+constexpr std::uint64_t kLargestRange = std::uint64_t{1} << 63;
+
+}  // namespace
+
 Result<vfs::Attributes> RamFile::attributes() {
     vfs::Attributes a = TRY(RamInode::attributes());
     a.size = pages_->size();
@@ -34,6 +41,8 @@ void RamFile::resize(std::uint64_t size) {
     if (size >= old_size) return;
     const std::uint64_t keep = page_up(size) / kPageSize;
     pages_->remove(keep, UINT64_MAX);
+    pages_->unmap_range(keep * kPageSize, kLargestRange - keep * kPageSize,
+                        vm::PrivateCopies::kDrop);
     if (!is_aligned(size, kPageSize)) pages_->zero(size / kPageSize, size % kPageSize, kPageSize);
 }
 
@@ -113,7 +122,11 @@ void RamFile::punch(std::uint64_t offset, std::uint64_t length) {
     }
     if (!is_aligned(offset, kPageSize))
         pages_->zero(offset / kPageSize, offset % kPageSize, kPageSize);
-    pages_->remove(first, last);
+    if (first < last) {
+        pages_->remove(first, last);
+        pages_->unmap_range(first * kPageSize, (last - first) * kPageSize,
+                            vm::PrivateCopies::kKeep);
+    }
     if (!is_aligned(end, kPageSize)) pages_->zero(last, 0, end % kPageSize);
 }
 
