@@ -44,7 +44,7 @@ fmt: ## format all C++ sources
 menuconfig: setup-build ## edit configs/CONFIG.config
 	@$(PYTHON) scripts/kconfig.py menuconfig --srctree . --config configs/$(CONFIG).config
 
-docs: host ## generate docs/syscalls/
+docs: ## generate docs/syscalls/
 	@scripts/docs.sh
 
 size: kernel ## bytes per library of CONFIG
