@@ -225,29 +225,53 @@ void PageAllocator::put_block(std::uint32_t page, unsigned order) {
 
 // ---- allocation -----------------------------------------------------------------------------------------------
 
-inline Result<PhysAddr> PageAllocator::finish(std::uint32_t page, unsigned order,
-                                              std::uint32_t flags) {
+inline PhysAddr PageAllocator::finish(std::uint32_t page, unsigned order, std::uint32_t flags) {
     PageFrame* f = frame(page);
     f->state = block_state(BlockKind::kAllocated, order);
     f->refs.store(1, std::memory_order_relaxed);
-    if (flags & kPageZeroed) std::memset(to_virt(page), 0, kPageSize << order);
-    return PhysAddr{std::uint64_t{page} << kPageShift};
+    const PhysAddr address = {std::uint64_t{page} << kPageShift};
+    if (flags & kPageZeroed) return zeroed(address, order);
+    return address;
+}
+
+// Out of line, as all that is rare or long, so that the way of the single page saves no registers.
+PhysAddr PageAllocator::zeroed(PhysAddr block, unsigned order) {
+    std::memset(to_virt(static_cast<std::uint32_t>(block.value >> kPageShift)), 0,
+                kPageSize << order);
+    return block;
 }
 
 Result<PhysAddr> PageAllocator::allocate(unsigned order, std::uint32_t flags) {
-    KILN_ASSERT(order <= kMaxOrder);
-    if (failure_injected()) [[unlikely]]
-        return Errno::kENOMEM;
-    if (order == 0) [[likely]] {
+    if (order == 0 && !failure_injected()) [[likely]] {
         const hal::IrqState irqs = hal::irq_save();
         CpuCache& cache = caches_[hal::cpu_id()];
-        if (cache.count > 0 || refill(cache)) [[likely]] {
+        if (cache.count > 0) [[likely]] {
             const std::uint32_t page = cache.pages[--cache.count];
             hal::irq_restore(irqs);
             return finish(page, 0, flags);
         }
         hal::irq_restore(irqs);
+        return allocate_refilling(flags);
     }
+    return allocate_block(order, flags);
+}
+
+Result<PhysAddr> PageAllocator::allocate_refilling(std::uint32_t flags) {
+    const hal::IrqState irqs = hal::irq_save();
+    CpuCache& cache = caches_[hal::cpu_id()];
+    if (cache.count == 0 && !refill(cache)) {
+        hal::irq_restore(irqs);
+        return allocate_slow(0, flags);
+    }
+    const std::uint32_t page = cache.pages[--cache.count];
+    hal::irq_restore(irqs);
+    return finish(page, 0, flags);
+}
+
+Result<PhysAddr> PageAllocator::allocate_block(unsigned order, std::uint32_t flags) {
+    KILN_ASSERT(order <= kMaxOrder);
+    // Single pages come here only when their failure was injected above.
+    if (order == 0 || failure_injected()) return Errno::kENOMEM;
     return allocate_slow(order, flags);
 }
 
@@ -301,13 +325,21 @@ void PageAllocator::free(PhysAddr block, unsigned order) {
     if (order == 0) [[likely]] {
         const hal::IrqState irqs = hal::irq_save();
         CpuCache& cache = caches_[hal::cpu_id()];
-        if (cache.count == kCacheSize) [[unlikely]]
+        if (cache.count == kCacheSize) [[unlikely]] {
+            hal::irq_restore(irqs);
             drain_own_cache(kCacheSize - kDrain);
+            free(block, 0);
+            return;
+        }
         f->state = block_state(BlockKind::kCached, 0);
         cache.pages[cache.count++] = page;
         hal::irq_restore(irqs);
         return;
     }
+    free_block(page, order);
+}
+
+void PageAllocator::free_block(std::uint32_t page, unsigned order) {
     sync::IrqSpinGuard guard(lock_);
     put_block(page, order);
 }

@@ -128,10 +128,14 @@ private:
     void remove_usable(std::uint32_t begin, std::uint32_t end);
     bool carve_frames();
 
-    Result<PhysAddr> allocate_slow(unsigned order, std::uint32_t flags);
-    Result<PhysAddr> finish(std::uint32_t page, unsigned order, std::uint32_t flags);
+    [[gnu::noinline]] Result<PhysAddr> allocate_refilling(std::uint32_t flags);
+    [[gnu::noinline]] Result<PhysAddr> allocate_block(unsigned order, std::uint32_t flags);
+    [[gnu::noinline]] Result<PhysAddr> allocate_slow(unsigned order, std::uint32_t flags);
+    [[gnu::always_inline]] PhysAddr finish(std::uint32_t page, unsigned order, std::uint32_t flags);
+    [[gnu::noinline]] PhysAddr zeroed(PhysAddr block, unsigned order);
+    [[gnu::noinline]] void free_block(std::uint32_t page, unsigned order);
     bool refill(CpuCache& cache);
-    std::uint32_t drain_own_cache(std::uint32_t keep);
+    [[gnu::noinline]] std::uint32_t drain_own_cache(std::uint32_t keep);
 
     // Below: under lock_.
     std::uint32_t take_block(unsigned order);

@@ -58,23 +58,19 @@ void report_out_of_memory(std::uintptr_t address) {
 
 PhysAddr zero_page() { return shared_zero_page; }
 
-// Maps `fresh`, a page of our own, where nothing or the zero page is mapped; frees it if another thread was faster.
+// Maps `fresh`, a page of our own, where nothing is mapped; frees it if another thread was faster.
 AddressSpace::Outcome AddressSpace::install(std::uintptr_t page, PhysAddr fresh,
                                             std::uint32_t rights) {
     Outcome outcome = Outcome::kDone;
     {
         sync::SpinGuard guard(page_table_lock_);
-        hal::PageEntry entry;
-        const bool is_mapped = hal::query_page(root_, {page}, &entry);
-        if (is_mapped && !is_zero_page(entry.page)) {
-            outcome = Outcome::kRetry;
-        } else if (!hal::map_page(root_, {page}, fresh, rights).ok()) {
-            outcome = Outcome::kNoMemory;
-        } else {
+        const Result<std::uint64_t> filled =
+            hal::fill_range(root_, {page}, fresh, kPageSize, rights);
+        if (filled.ok() && filled.value() != 0) [[likely]] {
             count_resident(1);
-            if (is_mapped) flush(page, kPageSize);
             return Outcome::kDone;
         }
+        outcome = filled.ok() ? Outcome::kRetry : Outcome::kNoMemory;
     }
     mem::unref_page(fresh);
     return outcome;
@@ -220,10 +216,11 @@ AddressSpace::Outcome AddressSpace::fault_object(Vma& vma, std::uintptr_t page,
     return outcome;
 }
 
-AddressSpace::Outcome AddressSpace::fault_in(Vma& vma, std::uintptr_t page, hal::Access access) {
+AddressSpace::Outcome AddressSpace::fault_in(Vma& vma, std::uintptr_t page, hal::Access access,
+                                             Mapped mapped) {
     if (!is_allowed(vma, access)) return Outcome::kAccessDenied;
-    bool is_mapped;
-    {
+    bool is_mapped = false;
+    if (mapped != Mapped::kNo) {
         sync::SpinGuard guard(page_table_lock_);
         hal::PageEntry entry;
         is_mapped = hal::query_page(root_, {page}, &entry);
@@ -259,7 +256,8 @@ bool AddressSpace::grow_stack(std::uintptr_t address) {
     return true;
 }
 
-bool AddressSpace::handle_fault(VirtAddr address, hal::Access access, FaultFailure* failure) {
+bool AddressSpace::resolve(VirtAddr address, hal::Access access, Mapped mapped,
+                           FaultFailure* failure) {
     const std::uintptr_t page = page_down(address.value);
     if (page >= hal::kUserEnd) {
         *failure = {kSigSegv, kSegvMapErr};
@@ -275,7 +273,8 @@ bool AddressSpace::handle_fault(VirtAddr address, hal::Access access, FaultFailu
                 if (vma) hint_.store(vma, std::memory_order_relaxed);
             }
             if (vma) {
-                outcome = fault_in(*vma, page, access);
+                outcome = fault_in(*vma, page, access, mapped);
+                mapped = Mapped::kUnknown;
                 if (outcome == Outcome::kRetry) continue;  // another thread changed the entry
             } else {
                 const Vma* above = vmas_.first_ending_above(page);
@@ -337,7 +336,7 @@ void init() {
         // A fault that must not sleep is a failure at once.
         if (!space || !hal::irqs_enabled() || hal::cpu_local().preempt_count != 0) return false;
         FaultFailure failure;
-        return space->handle_fault({fault.address}, fault.access, &failure);
+        return space->handle_fault(fault, &failure);
     });
 }
 

@@ -94,8 +94,22 @@ Result<void> split(std::uint64_t* entry, std::uintptr_t va, unsigned level) {
     return {};
 }
 
+/// The 4 KiB entry for `va`, or null when a table on the way is missing or a large page is mapped: the way of nearly all
+/// calls, without decisions.
+inline std::uint64_t* find_entry(PhysAddr root, std::uintptr_t va) {
+    std::uint64_t* table = table_at(root.value);
+#pragma GCC unroll 3
+    for (unsigned level = kTopLevel; level > 1; --level) {
+        const std::uint64_t entry = table[index_at(va, level)];
+        if ((entry & (kPtePresent | kPteLarge)) != kPtePresent) return nullptr;
+        table = table_at(entry);
+    }
+    return &table[index_at(va, 1)];
+}
+
 /// The entry for `va` at `level`; makes tables and splits large pages on the way.
-Result<std::uint64_t*> make_entry(PhysAddr root, std::uintptr_t va, unsigned level) {
+[[gnu::noinline]] Result<std::uint64_t*> make_entry(PhysAddr root, std::uintptr_t va,
+                                                    unsigned level) {
     std::uint64_t* table = table_at(root.value);
     for (unsigned at = kTopLevel;; --at) {
         std::uint64_t* entry = &table[index_at(va, at)];
@@ -108,6 +122,14 @@ Result<std::uint64_t*> make_entry(PhysAddr root, std::uintptr_t va, unsigned lev
         }
         table = table_at(*entry);
     }
+}
+
+/// The same for a 4 KiB page.
+inline Result<std::uint64_t*> make_page_entry(PhysAddr root, std::uintptr_t va) {
+    std::uint64_t* entry = find_entry(root, va);
+    if (entry != nullptr) [[likely]]
+        return entry;
+    return make_entry(root, va, 1);
 }
 
 /// Frees a table and those below it.
@@ -125,6 +147,13 @@ bool is_page_range(VirtAddr va, std::uint64_t length) {
     return is_aligned(va.value, kPageSize) && is_aligned(length, kPageSize);
 }
 
+hal::PageEntry describe_page(std::uint64_t entry) {
+    return {.page = {entry & kPteAddress},
+            .flags = flags_of(entry),
+            .accessed = (entry & kPteAccessed) != 0,
+            .dirty = (entry & kPteDirty) != 0,
+            .size = kPageSize};
+}
 hal::PageEntry describe(std::uint64_t entry, std::uintptr_t va, unsigned level) {
     const std::uint64_t offset = va & (level_size(level) - 1) & ~(kPageSize - 1);
     return {.page = {(entry & kPteAddress & ~(level_size(level) - 1)) + offset},
@@ -199,7 +228,7 @@ void destroy_page_table_root(PhysAddr root) {
 }
 
 Result<void> map_page(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint32_t flags) {
-    std::uint64_t* entry = TRY(make_entry(root, va.value, 1));
+    std::uint64_t* entry = TRY(make_page_entry(root, va.value));
     *entry = (pa.value & kPteAddress) | leaf_bits(flags, 1);
     return {};
 }
@@ -239,13 +268,15 @@ Result<void> map_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint64_t le
     return {};
 }
 
-Result<std::uint64_t> fill_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint64_t length, std::uint32_t flags) {
+Result<std::uint64_t> fill_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint64_t length,
+                                 std::uint32_t flags) {
     KILN_ASSERT(is_page_range(va, length) && is_aligned(pa.value, kPageSize));
     const std::uint64_t bits = leaf_bits(flags, 1);
     std::uint64_t filled = 0;
     while (length != 0) {
-        std::uint64_t* entry = TRY(make_entry(root, va.value, 1));
-        const std::uint64_t in_table = std::min<std::uint64_t>(length >> kPageShift, kPteCount - index_at(va.value, 1));
+        std::uint64_t* entry = TRY(make_page_entry(root, va.value));
+        const std::uint64_t in_table =
+            std::min<std::uint64_t>(length >> kPageShift, kPteCount - index_at(va.value, 1));
         for (std::uint64_t i = 0; i < in_table; ++i) {
             if (is_mapped(entry[i])) continue;
             entry[i] = (pa.value + (i << kPageShift)) | bits;
@@ -259,6 +290,11 @@ Result<std::uint64_t> fill_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::u
 }
 
 bool query_page(PhysAddr root, VirtAddr va, PageEntry* out) {
+    if (const std::uint64_t* entry = find_entry(root, va.value); entry != nullptr) [[likely]] {
+        if (!is_mapped(*entry)) return false;
+        *out = describe_page(*entry);
+        return true;
+    }
     const std::uint64_t* table = table_at(root.value);
     for (unsigned level = kTopLevel;; --level) {
         const std::uint64_t entry = table[index_at(va.value, level)];
@@ -280,6 +316,10 @@ Result<void> unmap_range(PhysAddr root, VirtAddr va, std::uint64_t length,
         const std::uint64_t old = *entry;
         *entry = 0;
         if (visit == nullptr) return;
+        if (level == 1) {
+            visit({at}, describe_page(old), cookie);
+            return;
+        }
         for (std::uint64_t offset = 0; offset < level_size(level); offset += kPageSize)
             visit({at + offset}, describe(old, at + offset, level), cookie);
     };

@@ -13,6 +13,9 @@ namespace kiln {
 /// Either a T or an Errno. Must be looked at. `Result<void>` carries success or an Errno.
 template <typename T>
 class [[nodiscard]] Result {
+    static constexpr bool kIsTrivial =
+        std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>;
+
 public:
     using ValueType = T;
 
@@ -21,12 +24,15 @@ public:
         ::new (static_cast<void*>(&value_)) T(std::move(value));
     }
     Result(Errno error) : error_(error) { KILN_ASSERT(error != Errno::kOk); }
-    Result(Result&& other) noexcept : error_(other.error_) {
+    // Trivial where T is, so that a Result of a number or an address travels in registers.
+    Result(Result&& other) requires(kIsTrivial) = default;
+    Result(Result&& other) noexcept requires(!kIsTrivial) : error_(other.error_) {
         if (ok()) ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
     }
     Result(const Result&) = delete;
     Result& operator=(const Result&) = delete;
-    Result& operator=(Result&& other) noexcept {
+    Result& operator=(Result&& other) requires(kIsTrivial) = default;
+    Result& operator=(Result&& other) noexcept requires(!kIsTrivial) {
         if (this != &other) {
             if (ok()) value_.~T();
             error_ = other.error_;
@@ -34,7 +40,8 @@ public:
         }
         return *this;
     }
-    ~Result() {
+    ~Result() requires(kIsTrivial) = default;
+    ~Result() requires(!kIsTrivial) {
         if (ok()) value_.~T();
     }
 

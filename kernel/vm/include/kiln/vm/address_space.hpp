@@ -88,7 +88,14 @@ public:
     void init_break(VirtAddr begin);
 
     /// Serves a fault: true = retry. False: `*failure` says what signal.
-    bool handle_fault(VirtAddr address, hal::Access access, FaultFailure* failure);
+    bool handle_fault(VirtAddr address, hal::Access access, FaultFailure* failure) {
+        return resolve(address, access, Mapped::kUnknown, failure);
+    }
+    /// The same for a fault that the hardware reported: it knows whether a page was there.
+    bool handle_fault(const hal::Fault& fault, FaultFailure* failure) {
+        return resolve({fault.address}, fault.access,
+                       fault.present ? Mapped::kUnknown : Mapped::kNo, failure);
+    }
 
     /// Calls `visit` in address order with the lock held shared (must not fault); stops on false.
     void for_each_mapping(bool (*visit)(const MappingInfo&, void*), void* cookie);
@@ -121,10 +128,14 @@ private:
 
     enum class Outcome : std::uint8_t { kDone, kRetry, kAccessDenied, kBusError, kNoMemory };
 
+    /// What a fault knows about the page's entry beforehand; another thread may change it at any time.
+    enum class Mapped : std::uint8_t { kNo, kUnknown };
+
     explicit AddressSpace(PhysAddr root) : root_(root) {}
 
     // Faults; lock_ held, shared at least. (fault.cpp)
-    Outcome fault_in(Vma& vma, std::uintptr_t page, hal::Access access);
+    bool resolve(VirtAddr address, hal::Access access, Mapped mapped, FaultFailure* failure);
+    Outcome fault_in(Vma& vma, std::uintptr_t page, hal::Access access, Mapped mapped);
     Outcome fault_anonymous(Vma& vma, std::uintptr_t page, hal::Access access);
     Outcome fault_contiguous(Vma& vma, std::uintptr_t page, hal::Access access);
     Outcome fault_object(Vma& vma, std::uintptr_t page, hal::Access access);
