@@ -78,7 +78,8 @@ def erofs(root):
 
 
 def populate(root, files):
-    """Fills the directory `root`. files: {path in the root: host path | bytes | ("link", target)}."""
+    """Fills the directory `root`. files: {path in the root: host path | bytes | ("link", target) |
+    ("program", bytes)}."""
     for name in ("dev", "proc", "sys", "tmp", "etc", "root"):
         os.makedirs(os.path.join(root, name), exist_ok=True)
     os.chmod(os.path.join(root, "tmp"), 0o1777)
@@ -88,7 +89,11 @@ def populate(root, files):
     for name, source in files.items():
         path = os.path.join(root, name.lstrip("/"))
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        if isinstance(source, tuple):
+        if isinstance(source, tuple) and source[0] == "program":
+            with open(path, "wb") as f:
+                f.write(source[1])
+            os.chmod(path, 0o755)
+        elif isinstance(source, tuple):
             os.symlink(source[1], path)
         elif isinstance(source, bytes):
             with open(path, "wb") as f:
