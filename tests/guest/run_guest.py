@@ -64,10 +64,10 @@ def launch(*words, program="/probe", **keywords):
     return image.pad(image.launch_record(program, [program, *words], ENVIRONMENT, **keywords))
 
 
-def start(*words, config="default", name="probe", timeout=SECONDS, **keywords):
+def start(*words, config="default", name="probe", timeout=SECONDS, flags=0, **keywords):
     kernel = qemu.kernel_path(config)
     expect(os.path.exists(kernel), f"no kernel: {kernel}")
-    return qemu.run(kernel, initrd=probe_root(name) + launch(*words), timeout=timeout, **keywords)
+    return qemu.run(kernel, initrd=probe_root(name) + launch(*words, flags=flags), timeout=timeout, **keywords)
 
 
 def story(run):
@@ -166,10 +166,26 @@ def console_on_virtio():
 
 
 def reads_standard_input():
-    kernel = qemu.kernel_path("default")
-    run = qemu.run(kernel, initrd=probe_root() + launch("cat"), timeout=SECONDS, stdin=b"typed line\n\x04")
+    text = b"a line\n\x03\x04\x10\x10\r\nthe end"
+    run = start("cat", flags=image.STDIN_ESCAPED, stdin=text + image.STDIN_END)
     ended(run, "exit=0")
-    says(run, "typed line")
+    expect(run.console == text.replace(b"\x10\x10", b"\x10").decode(), f"got {run.console!r}\n" + story(run))
+
+
+def terminal_input():
+    run = start("cat", flags=image.STDIN_TERMINAL | image.STDOUT_TERMINAL, stdin=b"typex\x7fd\r\x04")
+    ended(run, "exit=0")
+    # echo with the correction, then what the program wrote; a terminal ends lines with CR LF
+    expect(run.console.endswith("typed\r\n") and run.console.count("typed") == 1 or
+           run.console.count("\r\n") == 2, f"got {run.console!r}\n" + story(run))
+
+
+def streams_are_what_the_record_says():
+    both = image.STDIN_TERMINAL | image.STDOUT_TERMINAL
+    for flags, wanted in ((0, "000 0 0\n"), (both, "111 25 80\r\n"), (image.STDIN_ESCAPED, "000 0 0\n")):
+        run = start("streams", flags=flags, stdin=image.STDIN_END)
+        ended(run, "exit=0")
+        expect(run.console == wanted, f"flags {flags}: {run.console!r} is not {wanted!r}\n" + story(run))
 
 
 # ---- ending -------------------------------------------------------------------------------------------------------
@@ -552,6 +568,8 @@ def add_all(tests):
         tests.add(f"boot: memory {memory}", boots_with_memory, "default", memory)
     tests.add("console: virtio", console_on_virtio)
     tests.add("console: standard input", reads_standard_input)
+    tests.add("console: typing", terminal_input)
+    tests.add("console: streams", streams_are_what_the_record_says)
     tests.add("launch: long arguments", long_arguments)
     tests.add("end: status 0", carries_status, "default", 0)
     tests.add("end: status 255", carries_status, "default", 255)

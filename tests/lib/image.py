@@ -14,6 +14,9 @@ import tempfile
 PAGE = 4096
 LAUNCH_MAGIC = b"KILNLNCH"
 LAUNCH_VERSION = 1
+# What the standard streams are: an escaped pipe, a terminal; without flags /dev/null and a pipe.
+STDIN_ESCAPED, STDIN_TERMINAL, STDOUT_TERMINAL = 1, 2, 4
+STDIN_END = b"\x10\x04"
 
 
 def pad(data, alignment=PAGE):
@@ -61,9 +64,9 @@ def launch_record(program, argv, env=(), cwd="/", hostname="kiln", uid=0, gid=0,
     """The launch record of abi/formats/launch.hpp: fixed header, then NUL-terminated strings."""
     strings = [program, cwd, hostname, *argv, *env]
     body = b"".join((s if isinstance(s, bytes) else s.encode()) + b"\0" for s in strings)
-    header = struct.Struct("<8s8I")
+    header = struct.Struct("<8s7I2H")
     total = header.size + len(body)
-    return header.pack(LAUNCH_MAGIC, LAUNCH_VERSION, total, len(argv), len(env), flags, uid, gid, 0) + body
+    return header.pack(LAUNCH_MAGIC, LAUNCH_VERSION, total, len(argv), len(env), flags, uid, gid, 25, 80) + body
 
 
 def erofs(root):
