@@ -43,7 +43,8 @@ def build_probe():
                         ("probe-nopie", ["-static", "-no-pie"])):
         target = os.path.join(OUT, name)
         if not os.path.exists(target) or os.path.getmtime(target) < os.path.getmtime(source):
-            subprocess.run(["gcc", "-O1", "-g", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls", "-Wall",
+            subprocess.run(["gcc", "-O1", "-g", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls",
+                            "-fno-delete-null-pointer-checks", "-Wall",
                             "-Wno-infinite-recursion", "-pthread", *flags, "-o", target, source], check=True)
 
 
@@ -183,7 +184,7 @@ def terminal_input():
 def streams_are_what_the_record_says():
     both = image.STDIN_TERMINAL | image.STDOUT_TERMINAL
     for flags, wanted in ((0, "000 0 0\n"), (both, "111 25 80\r\n"), (image.STDIN_ESCAPED, "000 0 0\n")):
-        run = start("streams", flags=flags, stdin=image.STDIN_END)
+        run = start("streams", flags=flags, stdin=image.STDIN_END if flags == image.STDIN_ESCAPED else None)
         ended(run, "exit=0")
         expect(run.console == wanted, f"flags {flags}: {run.console!r} is not {wanted!r}\n" + story(run))
 
@@ -578,7 +579,7 @@ def add_all(tests):
     tests.add("end: fault in a thread, backtrace", crash_has_backtrace, "default", "thread-fault", "probe_null_write")
     tests.add("end: dynamic program's backtrace", crash_has_backtrace, "default", "null-write", "probe_null_write", 11,
               "probe-dynamic")
-    tests.add("end: abort, backtrace", crash_has_backtrace, "default", "abort", "abort|raise|main", 6)
+    tests.add("end: abort", killed_by, "default", 6, "abort")
     tests.add("end: SIGKILL to itself", killed_by, "default", 9, "signal", "9")
     tests.add("end: hlt in ring 3", killed_by, "user", 11, "privileged")
     for machine in ("microvm", "microvm-acpi", "q35", "pc"):
