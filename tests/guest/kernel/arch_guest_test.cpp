@@ -89,8 +89,9 @@ void user_fault(const hal::Fault& fault, hal::TrapFrame& frame) {
         return;
     }
     std::size_t length = 2;  // ud2, div
-    if (fault.kind == hal::FaultKind::kBreakpoint) length = 0;
+    if (fault.kind == hal::FaultKind::kBreakpoint || fault.kind == hal::FaultKind::kDebug) length = 0;  // traps: behind it
     if (fault.kind == hal::FaultKind::kPage) length = fault.address == 0x10 ? 8 : 3;
+    if (fault.kind == hal::FaultKind::kDebug) frame.rflags &= ~hal::kFlagsTrap;
     hal::set_instruction_pointer(frame, frame.rip + length);
 }
 
@@ -158,6 +159,7 @@ void test_faults() {
     const auto count = [](hal::FaultKind kind) { return faults_of_kind[static_cast<unsigned>(kind)]; };
     report(count(hal::FaultKind::kInvalidOpcode) == 1, "ud2 is an invalid opcode");
     report(count(hal::FaultKind::kBreakpoint) == 1, "int3 is a breakpoint");
+    report(count(hal::FaultKind::kDebug) == 1, "a single step is a debug exception");
     report(count(hal::FaultKind::kDivide) == 1, "division by zero is a divide error");
     // In ring 0 the read of the kernel's memory succeeds.
     report(count(hal::FaultKind::kPage) == (config::privilege_user ? 2 : 1), "wild reads are page faults");

@@ -129,6 +129,10 @@ user_faults:
     jne finish
     ud2
     int3
+    pushfq
+    orl $0x100, (%rsp)              /* TF: a debug exception after the next instruction */
+    popfq
+    nop
     xorl %edx, %edx
     xorl %ecx, %ecx
     movl $1, %eax

@@ -31,12 +31,12 @@ trap_stubs:
     pushq $0
     .endif
     pushq $vector
-#ifdef CONFIG_PRIVILEGE_USER
-    .if vector == VECTOR_NMI || vector == VECTOR_DF || vector == VECTOR_MC || vector == VECTOR_DB
-#else
     .if vector == VECTOR_NMI || vector == VECTOR_DF || vector == VECTOR_MC
-#endif
     jmp own_stack_common
+#ifdef CONFIG_PRIVILEGE_USER
+    .elseif vector == VECTOR_DB
+    jmp debug_common
+#endif
     .else
     jmp trap_common
     .endif
@@ -104,27 +104,12 @@ trap_stubs_end:
     popq %rdi
 .endm
 
-irq_common:
-    pushq (%rsp)
-    addq $128, (%rsp)
-    movq $-1, 8(%rsp)
-    /* fall through */
-
-    .globl trap_common
-trap_common:
-    /* vector, error code, rip, cs, rflags, rsp, ss */
-#ifndef CONFIG_PRIVILEGE_USER
-    pushq %rax
-    pushq %rcx
+/* Moves what lies on an interrupt stack (vector, error code, rip, cs, rflags, rsp, ss, below them rax and rcx as just
+ * pushed) to the new frame that rcx is the end of, adds the other registers, and goes on with the stack there. */
+.macro MOVE_FRAME_AND_STACK
+    subq $FRAME_SIZE, %rcx
     movq 32(%rsp), %rax
-    testq %rax, %rax
-    js 1f
-    movq %gs:CPU_KERNEL_STACK, %rcx
-    jmp 2f
-1:  movq 56(%rsp), %rcx
-    andq $-16, %rcx
-2:  subq $FRAME_SIZE, %rcx
-    movq %rax, FRAME_RIP(%rcx)      /* touches the new stack: an overflow faults here, see kernel_stack_overflow() */
+    movq %rax, FRAME_RIP(%rcx)      /* touches the new stack: an overflow faults here, see kernel_page_fault() */
     movq 64(%rsp), %rax
     movq %rax, FRAME_SS(%rcx)
     movq 56(%rsp), %rax
@@ -143,12 +128,47 @@ trap_common:
     movq %rax, FRAME_RCX(%rcx)
     STORE_REGISTERS_EXCEPT_RAX_RCX (%rcx)
     movq %rcx, %rsp
+.endm
+
+#ifdef CONFIG_PRIVILEGE_USER
+/* A debug exception of the application is a fault like another, but has to arrive on a stack of its own (see idt.S). */
+debug_common:
+    testb $3, 24(%rsp)
+    jz own_stack_common
+    swapgs
+    pushq %rax
+    pushq %rcx
+    movq %gs:CPU_KERNEL_STACK, %rcx
+    MOVE_FRAME_AND_STACK
+    jmp trap_call
+#endif
+
+irq_common:
+    pushq (%rsp)
+    addq $128, (%rsp)
+    movq $-1, 8(%rsp)
+    /* fall through */
+
+    .globl trap_common
+trap_common:
+    /* vector, error code, rip, cs, rflags, rsp, ss */
+#ifndef CONFIG_PRIVILEGE_USER
+    pushq %rax
+    pushq %rcx
+    cmpq $0, 32(%rsp)
+    js 1f
+    movq %gs:CPU_KERNEL_STACK, %rcx
+    jmp 2f
+1:  movq 56(%rsp), %rcx
+    andq $-16, %rcx
+2:  MOVE_FRAME_AND_STACK
 #else
     testb $3, 24(%rsp)
     jz 1f
     swapgs
 1:  PUSH_REGISTERS
 #endif
+trap_call:
     cld
     movq %rsp, %rdi
     call kiln_trap

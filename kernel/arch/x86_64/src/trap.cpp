@@ -205,10 +205,6 @@ void kiln_trap(hal::TrapFrame* frame) {
 
 /// Vectors with a stack of their own.
 void kiln_trap_own_stack(hal::TrapFrame* frame) {
-    if (frame->vector == VECTOR_DB && hal::from_user(*frame)) {
-        // PRIVILEGE_USER only: a debug exception of the application is an ordinary fault, but arrived here.
-        fatal(*frame, "debug exception on its own stack", frame->rip);
-    }
     fatal(*frame, exception_name(frame->vector), frame->rip);
 }
 
