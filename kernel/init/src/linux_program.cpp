@@ -2,6 +2,7 @@
 
 #include <kiln/abi/formats/end_record.hpp>
 #include <kiln/abi/formats/launch.hpp>
+#include <kiln/abi/linux/fcntl.hpp>
 #include <kiln/base/format.hpp>
 #include <kiln/fs/boot_root.hpp>
 #include <kiln/hal/platform.hpp>
@@ -11,13 +12,13 @@
 #include <kiln/log/log.hpp>
 #include <kiln/mem/vector.hpp>
 #include <kiln/posix/process.hpp>
+#include <kiln/tty/console.hpp>
 #include <kiln/vfs/file.hpp>
 #include <kiln/vfs/path.hpp>
 
 namespace kiln::init {
 namespace {
 
-constexpr std::uint32_t kOpenReadWrite = 2;  // O_RDWR
 constexpr std::string_view kDefaultEnvironment[] = {
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "TERM=linux"};
 
@@ -30,7 +31,9 @@ struct Program {
     mem::Vector<std::string_view> envp;
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
-    fs::ConsoleMode console;
+    std::uint32_t flags = 0;  ///< of the launch record
+    std::uint16_t rows = 0;
+    std::uint16_t columns = 0;
 };
 
 template <typename... Args>
@@ -61,14 +64,12 @@ Result<void> read_launch_record(std::span<const std::byte> bytes, Program& progr
     program.hostname = view.hostname;
     program.uid = view.header.uid;
     program.gid = view.header.gid;
-    if (view.header.flags & ~abi::kLaunchKnownFlags)
+    program.flags = view.header.flags;
+    program.rows = view.header.tty_rows;
+    program.columns = view.header.tty_columns;
+    if (program.flags & ~abi::kLaunchKnownFlags)
         log::warn("init", "launch record: unknown flags {:x}",
-                  view.header.flags & ~abi::kLaunchKnownFlags);
-    program.console.stdin_escaped = (view.header.flags & abi::kLaunchStdinEscaped) != 0;
-    program.console.stdin_terminal = (view.header.flags & abi::kLaunchStdinTerminal) != 0;
-    program.console.stdout_terminal = (view.header.flags & abi::kLaunchStdoutTerminal) != 0;
-    program.console.rows = view.header.tty_rows;
-    program.console.columns = view.header.tty_columns;
+                  program.flags & ~abi::kLaunchKnownFlags);
     auto argv = view.argv();
     while (const auto s = argv.next()) TRY(program.argv.push_back(*s));
     auto env = view.env();
@@ -83,8 +84,7 @@ Result<void> read_words(std::span<char> words, Program& program) {
         fail(abi::kStatusToolError,
              "nothing to start: no launch record, and no `-- PROGRAM ARGS` on the command line");
     program.path = program.argv[0];
-    program.console.stdin_terminal = true;
-    program.console.stdout_terminal = true;
+    program.flags = abi::kLaunchStdinTerminal | abi::kLaunchStdoutTerminal;
     for (std::string_view s : kDefaultEnvironment) TRY(program.envp.push_back(s));
     return {};
 }
@@ -96,6 +96,30 @@ void program_ended(int wait_status) {
     end_machine({abi::EndKind::kExit, (wait_status >> 8) & 0xff, {}});
 }
 
+/// Without a terminal and without an escaped pipe there is no input: /dev/null.
+Result<Ref<vfs::File>> open_input(const Program& program) {
+    if (program.flags & abi::kLaunchStdinEscaped) return tty::open_pipe_input();
+    return vfs::open(vfs::kernel_context(), "/dev/null", abi::kO_RDWR, 0);
+}
+
+/// fds 0, 1 and 2: a terminal's one open file where they are one, as on Linux, else a pipe's ends.
+Result<void> open_streams(posix::Process& process, const Program& program) {
+    const bool input_terminal = (program.flags & abi::kLaunchStdinTerminal) != 0;
+    const bool output_terminal = (program.flags & abi::kLaunchStdoutTerminal) != 0;
+    tty::set_input_mode((program.flags & abi::kLaunchStdinEscaped) ? tty::InputMode::kEscaped
+                                                                   : tty::InputMode::kTerminal);
+    tty::set_window_size(program.rows, program.columns);
+    Ref<vfs::File> terminal;
+    if (input_terminal || output_terminal) terminal = TRY(tty::open_terminal(abi::kO_RDWR));
+    const Ref<vfs::File> output = output_terminal ? terminal : TRY(tty::open_pipe_output());
+    Ref<vfs::File> input = terminal;
+    if (!input_terminal) input = TRY(open_input(program));
+    for (const Ref<vfs::File>& file : {input, output, output}) {
+        (void)TRY(process.files().install(file, false, 0, process.limit(posix::kLimitFiles).soft));
+    }
+    return {};
+}
+
 Result<void> prepare_process(posix::Process& process, const Program& program) {
     if (!program.hostname.empty()) posix::set_hostname(program.hostname);
     process.set_credentials(posix::Credentials::for_user(program.uid, program.gid));
@@ -105,12 +129,7 @@ Result<void> prepare_process(posix::Process& process, const Program& program) {
         fail(abi::kStatusToolError, "working directory {}: not a directory of the image",
              program.working_directory);
     process.set_cwd(std::move(cwd).value());
-    auto console = TRY(fs::open_console(program.console));
-    for (int fd = 0; fd < 3; ++fd) {
-        (void)TRY(
-            process.files().install(console[fd], false, 0, process.limit(posix::kLimitFiles).soft));
-    }
-    return {};
+    return open_streams(process, program);
 }
 
 Result<void> start(std::span<char> words) {

@@ -1,6 +1,8 @@
 // From the end of early boot to the application.
 #include <kiln/init/main.hpp>
 
+#include <config/lib_loader.hpp>
+
 #include <kiln/abi/formats/end_record.hpp>
 #include <kiln/base/format.hpp>
 #include <kiln/base/init_call.hpp>
@@ -14,6 +16,8 @@
 #include <kiln/mem/pages.hpp>
 #include <kiln/sched/thread.hpp>
 #include <kiln/time/clock.hpp>
+
+#include "linux_program.hpp"
 
 KILN_REGISTRY(kiln::Option, kiln_options);
 KILN_REGISTRY(kiln::InitCall, kiln_init_calls);
@@ -96,6 +100,10 @@ void kiln_main() {
     if (&kiln_application_main != nullptr) {
         const int status = kiln_application_main();
         end_machine({abi::EndKind::kExit, status & 0xff, {}});
+    }
+    if constexpr (config::lib_loader) {
+        start_linux_program(program_words);
+        sched::exit_thread();
     }
     end_machine({abi::EndKind::kError, abi::kStatusToolError,
                  "the image holds neither an application nor a loader"});

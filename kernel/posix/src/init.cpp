@@ -1,5 +1,6 @@
 #include <kiln/base/init_call.hpp>
 #include <kiln/posix/futex.hpp>
+#include <kiln/vm/address_space.hpp>
 
 #include "fatal_signal.hpp"
 
@@ -7,6 +8,7 @@ namespace kiln::posix {
 namespace {
 
 void init() {
+    vm::init();
     install_trap_handlers();
     install_symbolizer();
     futex::init();

@@ -289,11 +289,19 @@ syscall_entry:
 #endif
 1:  jmp return_to_user
 
-/* enter_user(frame): the frame moves to the top of the kernel stack, which is empty otherwise. */
+/* enter_user(frame): the frame moves to the top of the kernel stack, over whatever calls brought us here: nobody returns
+ * to them. It may overlap its place there: the copy goes backwards, and the frame is never above its place. */
     .globl enter_user_frame
 enter_user_frame:
     cli
+    movq %rdi, %rdx
     movq %gs:CPU_KERNEL_STACK, %rax
+    leaq -8(%rax), %rdi
+    leaq FRAME_SIZE-8(%rdx), %rsi
+    movl $FRAME_SIZE/8, %ecx
+    std
+    rep movsq
+    cld
     leaq -FRAME_SIZE(%rax), %rsp
     jmp return_to_user
 

@@ -14,7 +14,7 @@ extern bool kiln_use_fsgsbase;
 void kiln_context_start();
 kiln::hal::ThreadContext* kiln_switch_context(kiln::hal::ThreadContext* prev,
                                               kiln::hal::ThreadContext* next);
-[[noreturn]] void enter_user_frame();
+[[noreturn]] void enter_user_frame(const kiln::hal::TrapFrame*);
 }
 
 namespace kiln::hal {
@@ -77,10 +77,7 @@ TrapFrame& current_user_frame() {
 }
 
 void enter_user(const TrapFrame& frame) {
-    irq_disable();
-    // May overlap: the caller's frame can lie at the top of the stack itself.
-    std::memmove(&current_user_frame(), &frame, sizeof(frame));
-    enter_user_frame();
+    enter_user_frame(&frame);
 }
 
 void load_page_table_root(PhysAddr root) {
