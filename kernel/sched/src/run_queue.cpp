@@ -6,6 +6,10 @@
 #include <array>
 
 #include <kiln/hal/smp.hpp>
+#include <kiln/trace/trace.hpp>
+
+KILN_TRACEPOINT(sched_switch, "from to from_leaves");
+KILN_TRACEPOINT(sched_wake_up, "thread runnable");
 
 namespace kiln::sched {
 namespace {
@@ -114,6 +118,7 @@ void RunQueue::slice_expired(time::Timer& timer, void*) {
 }
 
 void RunQueue::wake_up(Thread& thread, std::uint64_t now) {
+    KILN_TRACE(sched_wake_up, reinterpret_cast<std::uintptr_t>(&thread), runnable.load(std::memory_order_relaxed));
     thread.counted_ = true;
     runnable.store(runnable.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     charge(now);
@@ -213,6 +218,7 @@ void RunQueue::switch_away(Reason reason) {
         lock.raw_unlock();
         return;
     }
+    KILN_TRACE(sched_switch, reinterpret_cast<std::uintptr_t>(&prev), reinterpret_cast<std::uintptr_t>(next), leaves);
     switches++;
     if (leaves) {
         prev.voluntary_switches_++;
