@@ -70,8 +70,8 @@ class Hasher:
 
 def tidy(path, command):
     words = [word for word in shlex.split(command) if word not in DROPPED]
-    while words and not words[0].startswith("-"):
-        words.pop(0)  # ccache, c++
+    while words and not re.search(r"(^|/)[a-z0-9-]*\+\+(-[0-9]+)?$", words.pop(0)):
+        pass  # the launchers, up to and with the compiler
     if "-o" in words:
         del words[words.index("-o"):words.index("-o") + 2]
     words = [word for word in words if word != path]
