@@ -1,6 +1,7 @@
 // The system as a whole: names, memory, limits, usage, randomness, power.
 #include <cstring>
 
+#include <kiln/abi/linux/system_name.hpp>
 #include <kiln/mem/heap.hpp>
 #include <kiln/mem/pages.hpp>
 #include <kiln/random/random.hpp>
@@ -13,10 +14,6 @@ namespace {
 
 using namespace abi;
 
-/// What the kernel says it is: programs look for a Linux of at least some version.
-constexpr std::string_view kSystemName = "Linux";
-constexpr std::string_view kRelease = "6.1.0-kiln";
-constexpr std::string_view kVersion = "#1 SMP PREEMPT Kiln";
 #if defined(__aarch64__)
 constexpr std::string_view kMachine = "aarch64";
 #else
@@ -47,8 +44,8 @@ Status sys_uname(UserPtr<UtsName> out) {
     UtsName u{};
     put(u.sysname, kSystemName);
     put(u.nodename, posix::hostname().view());
-    put(u.release, kRelease);
-    put(u.version, kVersion);
+    put(u.release, kSystemRelease);
+    put(u.version, kSystemVersion);
     put(u.machine, kMachine);
     put(u.domainname, posix::domainname().view());
     TRY(out.write(u));

@@ -1,6 +1,10 @@
+#include <algorithm>
+#include <cstring>
 #include <limits>
+#include <new>
 
 #include <kiln/base/format.hpp>
+#include <kiln/mem/heap.hpp>
 #include <kiln/vfs/dentry.hpp>
 #include <kiln/vfs/file.hpp>
 
@@ -132,7 +136,51 @@ std::uint32_t InodeFile::poll(PollWaiter*) {
     return kPollIn | kPollOut | kPollRdNorm | kPollWrNorm;
 }
 
-Result<Ref<vm::MemoryObject>> InodeFile::memory_object() { return data_->memory_object(); }
+namespace {
+
+// The name under which an object was first mapped, as text: a Path would hold the inode that holds
+// the object.
+class FileMappingName final : public vm::MappingName {
+public:
+    static FileMappingName* create(const File& file) {
+        char text[512];
+        const Result<std::size_t> n = file.path().format(text, root_path());
+        const std::size_t length = n.ok() ? n.value() : 0;
+        void* memory = mem::allocate(sizeof(FileMappingName) + length);
+        if (!memory) return nullptr;
+        auto* name = ::new (memory) FileMappingName(*file.inode(), length);
+        std::memcpy(static_cast<void*>(name + 1), text, length);
+        return name;
+    }
+    static void operator delete(void* p) { mem::release(p); }
+    std::size_t format(char* out, std::size_t size) const override {
+        const std::size_t n = std::min(size, length_);
+        std::memcpy(out, this + 1, n);
+        return n;
+    }
+    std::uint64_t inode_number() const override { return inode_number_; }
+    std::uint64_t device_number() const override { return device_number_; }
+
+private:
+    FileMappingName(const Inode& inode, std::size_t length)
+        : inode_number_(inode.number()),
+          device_number_(inode.file_system().device_number()),
+          length_(length) {}
+    const std::uint64_t inode_number_;
+    const std::uint64_t device_number_;
+    const std::size_t length_;
+};
+
+}  // namespace
+
+Result<Ref<vm::MemoryObject>> InodeFile::memory_object() {
+    Ref<vm::MemoryObject> object = TRY(data_->memory_object());
+    if (!object->name() && path()) {
+        // Without memory for it the mapping just has no name.
+        if (FileMappingName* name = FileMappingName::create(*this)) object->adopt_name(name);
+    }
+    return object;
+}
 
 namespace {
 

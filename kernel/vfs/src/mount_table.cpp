@@ -9,7 +9,7 @@
 namespace kiln::vfs {
 namespace {
 
-constinit sched::Mutex change_lock{sync::LockRank::kMountTable};
+constinit sched::Mutex change_lock{sync::LockRank::kMountList};
 constinit Mount* root_mount = nullptr;  // holds a reference; set once
 constinit std::uint32_t next_id = 1;    // guarded by change_lock
 

@@ -6,7 +6,7 @@
 
 namespace kiln::vfs {
 
-/// Changes are serialised by a mutex (rank kMountTable); what a walk reads (the list, parents,
+/// Changes are serialised by a mutex (rank kMountList); what a walk reads (the list, parents,
 /// mount points) changes under the dentry cache's lock.
 class MountTable {
 public:

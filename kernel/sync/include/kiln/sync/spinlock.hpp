@@ -21,13 +21,14 @@ enum class LockRank : std::uint8_t {
     kUnranked = 0,
     // sleeping locks, outermost first
     kProcess = 10,
-    kMountTable = 20,
+    kMountTable = 20,  ///< directories move (rename)
     kEpollLinks = 24,  ///< which epoll watches which file
     kEpollScan = 26,   ///< one epoll's ready list is read; outer epoll before the one it watches
     kFilePosition = 28,        ///< before the inode that is read or written
     kInode = 30,  ///< directory before file, parent before child
     kFile = 40,
     kPipe = 45,
+    kMountList = 47,  ///< changes and listings of the mounts
     kFdTable = 50,
     kFileLocks = 52,
     kAddressSpace = 60,

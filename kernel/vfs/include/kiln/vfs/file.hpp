@@ -96,6 +96,8 @@ public:
     bool is_nonblocking() const { return (flags() & abi::kO_NONBLOCK) != 0; }
     bool is_path_only() const { return (flags() & abi::kO_PATH) != 0; }
     virtual bool is_seekable() const { return false; }
+    /// Where read(2) goes on, without the lock: for those who only show it.
+    std::uint64_t position() const { return __atomic_load_n(&position_, __ATOMIC_RELAXED); }
     /// What kind it is for callers that need one (epoll wants an epoll file …): compare with
     /// T::kKind.
     virtual const void* kind() const { return nullptr; }

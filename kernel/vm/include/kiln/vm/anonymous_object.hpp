@@ -51,10 +51,6 @@ public:
 
     static constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 46;
 
-    /// Names it in /proc/PID/maps; `name` outlives the object.
-    void set_name(const MappingName* name) { name_ = name; }
-    const MappingName* name() const override { return name_; }
-
 private:
     // A radix tree of 64 entries a node. Leaves hold page addresses, the levels above nodes; height 0: a single page
     // in root_ itself.
@@ -83,7 +79,6 @@ private:
     unsigned height_ = 0;
     std::atomic<std::uint64_t> size_;
     std::atomic<std::uint64_t> page_count_{0};
-    const MappingName* name_ = nullptr;
 };
 
 }  // namespace kiln::vm

@@ -32,9 +32,19 @@ enum class PrivateCopies : std::uint8_t {
     kDrop,  ///< the object was cut short: they go, too
 };
 
+/// How a mapped file shows in /proc/PID/maps; implemented by vfs.
+class MappingName {
+public:
+    virtual ~MappingName() = default;
+    /// Writes the path (or "[heap]"-like text), returns its length.
+    virtual std::size_t format(char* out, std::size_t size) const = 0;
+    virtual std::uint64_t inode_number() const = 0;
+    virtual std::uint64_t device_number() const = 0;
+};
+
 class MemoryObject : public RefCounted<MemoryObject> {
 public:
-    virtual ~MemoryObject() = default;
+    virtual ~MemoryObject() { delete name_.load(std::memory_order_relaxed); }
 
     /// The page at byte offset index * 4096. For kWrite it is made (allocated, marked dirty); for
     /// kRead an object may answer with a shared zero page. May sleep. EFAULT-like failures: ENOMEM;
@@ -65,8 +75,10 @@ public:
     /// A shared writable mapping of it came to be / went away.
     virtual void writable_mapping_added() {}
     virtual void writable_mapping_removed() {}
-    /// Names the mapping in /proc/PID/maps; null: anonymous.
-    virtual const class MappingName* name() const { return nullptr; }
+    /// Names its mappings in /proc/PID/maps; null: anonymous.
+    const MappingName* name() const { return name_.load(std::memory_order_acquire); }
+    /// Gives it a name for its whole life, if it has none yet: takes `name` over in any case.
+    void adopt_name(MappingName* name);
 
     /// Takes the pages of [offset, offset+length) (multiples of 4 KiB; length may reach beyond the end) out of all
     /// mappings, so that the next access asks get_page() again. To be called by the object when it drops pages
@@ -79,18 +91,14 @@ private:
     // Guards the list, and the bounds of the mappings in it.
     mutable sync::SpinLock mappings_lock_{sync::LockRank::kObjectMappings};
     List<MappingLink, &MappingLink::node> mappings_;
+    std::atomic<MappingName*> name_{nullptr};  // owned
     // Counts unmap_range(): a fault that got its page before must not map it after.
     std::atomic<std::uint32_t> unmap_count_{0};
 };
 
-/// How a mapped file shows in /proc/PID/maps; implemented by vfs.
-class MappingName {
-public:
-    virtual ~MappingName() = default;
-    /// Writes the path (or "[heap]"-like text), returns its length.
-    virtual std::size_t format(char* out, std::size_t size) const = 0;
-    virtual std::uint64_t inode_number() const = 0;
-    virtual std::uint64_t device_number() const = 0;
-};
+inline void MemoryObject::adopt_name(MappingName* name) {
+    MappingName* none = nullptr;
+    if (!name_.compare_exchange_strong(none, name, std::memory_order_acq_rel)) delete name;
+}
 
 }  // namespace kiln::vm
