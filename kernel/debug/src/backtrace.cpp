@@ -37,7 +37,8 @@ bool print_line(std::uintptr_t ip, void* cookie) {
         length = symbolize(asked, std::span<char>(name));
     }
     char line[kLineBytes];
-    const std::size_t n = format_to(line, "  #{:2} {:016x}  {}\n", index, ip, std::string_view(name, length));
+    const std::size_t n =
+        format_to(line, "  #{:2} {:016x}  {}\n", index, ip, std::string_view(name, length));
     hal::console_write({line, n});
     ++index;
     return true;
@@ -45,7 +46,9 @@ bool print_line(std::uintptr_t ip, void* cookie) {
 
 }  // namespace
 
-void set_application_symbolizer(ApplicationSymbolizer symbolizer) { application_symbolizer = symbolizer; }
+void set_application_symbolizer(ApplicationSymbolizer symbolizer) {
+    application_symbolizer = symbolizer;
+}
 
 void print_backtrace(std::uintptr_t ip, std::uintptr_t fp) {
     unsigned index = 0;

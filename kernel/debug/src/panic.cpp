@@ -34,6 +34,7 @@ void kiln::panic(std::string_view reason) {
         }
     }
     if (level >= 3) hal::halt_forever();
-    const std::size_t n = abi::format_end_record({.kind = abi::EndKind::kPanic, .value = 0, .reason = reason}, line);
+    const std::size_t n =
+        abi::format_end_record({.kind = abi::EndKind::kPanic, .value = 0, .reason = reason}, line);
     hal::power_off({line, n}, abi::kStatusPanic);
 }

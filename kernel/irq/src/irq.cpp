@@ -51,7 +51,8 @@ void dispatch_device(std::uint32_t vector) {
         handler(slot.cookie);
     } else {
         static constinit log::Once once;
-        if (once()) log::warn("irq", "interrupt with vector {}, which nobody has asked for", vector);
+        if (once())
+            log::warn("irq", "interrupt with vector {}, which nobody has asked for", vector);
     }
     slot.running.fetch_sub(1, std::memory_order_release);
 }
@@ -65,7 +66,8 @@ void dispatch(std::uint32_t vector, hal::TrapFrame&) {
         dispatch_device(vector);
         hal::interrupt_end(vector);
     } else {
-        if (!hal::handle_platform_interrupt(vector)) log::warn("irq", "unknown interrupt with vector {}", vector);
+        if (!hal::handle_platform_interrupt(vector))
+            log::warn("irq", "unknown interrupt with vector {}", vector);
         hal::interrupt_end(vector);
     }
     if (deferred_head.load(std::memory_order_relaxed) != nullptr) run_deferred();
@@ -110,7 +112,8 @@ Result<void> connect_line(std::uint32_t line, Handler handler, void* cookie) {
         free_place->line = line;
     }
     if (is_connected) return {};
-    const std::uint32_t vector = TRY(allocate_vector(call_line, reinterpret_cast<void*>(std::uintptr_t{line})));
+    const std::uint32_t vector =
+        TRY(allocate_vector(call_line, reinterpret_cast<void*>(std::uintptr_t{line})));
     hal::interrupt_route(line, vector);
     return {};
 }
@@ -120,7 +123,8 @@ void Deferred::queue() {
     Deferred* head = deferred_head.load(std::memory_order_relaxed);
     do {
         next_ = head;
-    } while (!deferred_head.compare_exchange_weak(head, this, std::memory_order_release, std::memory_order_relaxed));
+    } while (!deferred_head.compare_exchange_weak(head, this, std::memory_order_release,
+                                                  std::memory_order_relaxed));
 }
 
 void run_deferred() {

@@ -16,8 +16,8 @@
 
 extern "C" {
 extern const char user_code[], user_code_end[];
-extern const char user_registers[], user_interrupts[], user_faults[], user_null_jump[], user_rewrite[], user_vectors[],
-    user_count[];
+extern const char user_registers[], user_interrupts[], user_faults[], user_null_jump[],
+    user_rewrite[], user_vectors[], user_count[];
 }
 
 namespace kiln {
@@ -49,7 +49,9 @@ void report(bool ok, std::string_view name) {
     say("{} {} - {}\n", ok ? "ok" : "not ok", ++number, name);
 }
 
-std::uintptr_t at(const char* symbol) { return kCode + static_cast<std::uintptr_t>(symbol - user_code); }
+std::uintptr_t at(const char* symbol) {
+    return kCode + static_cast<std::uintptr_t>(symbol - user_code);
+}
 
 PhysAddr map_new_page(std::uintptr_t va, std::uint32_t flags) {
     const PhysAddr page = mem::allocate_page(mem::kPageZeroed).value();
@@ -60,9 +62,7 @@ PhysAddr map_new_page(std::uintptr_t va, std::uint32_t flags) {
 void syscall(hal::TrapFrame& frame) {
     switch (hal::syscall_number(frame)) {
         case 100: hal::set_syscall_result(frame, 42); break;
-        case 101:
-            --running;
-            sched::exit_thread();
+        case 101: --running; sched::exit_thread();
         case 102:
             hal::set_syscall_result(frame, 0);
             sched::yield();
@@ -89,7 +89,8 @@ void user_fault(const hal::Fault& fault, hal::TrapFrame& frame) {
         return;
     }
     std::size_t length = 2;  // ud2, div
-    if (fault.kind == hal::FaultKind::kBreakpoint || fault.kind == hal::FaultKind::kDebug) length = 0;  // traps: behind it
+    if (fault.kind == hal::FaultKind::kBreakpoint || fault.kind == hal::FaultKind::kDebug)
+        length = 0;  // traps: behind it
     if (fault.kind == hal::FaultKind::kPage) length = fault.address == 0x10 ? 8 : 3;
     if (fault.kind == hal::FaultKind::kDebug) frame.rflags &= ~hal::kFlagsTrap;
     hal::set_instruction_pointer(frame, frame.rip + length);
@@ -156,13 +157,16 @@ void test_interrupts() {
 void test_faults() {
     std::memset(faults_of_kind, 0, sizeof(faults_of_kind));
     check(user_faults, "faults are served or skipped");
-    const auto count = [](hal::FaultKind kind) { return faults_of_kind[static_cast<unsigned>(kind)]; };
+    const auto count = [](hal::FaultKind kind) {
+        return faults_of_kind[static_cast<unsigned>(kind)];
+    };
     report(count(hal::FaultKind::kInvalidOpcode) == 1, "ud2 is an invalid opcode");
     report(count(hal::FaultKind::kBreakpoint) == 1, "int3 is a breakpoint");
     report(count(hal::FaultKind::kDebug) == 1, "a single step is a debug exception");
     report(count(hal::FaultKind::kDivide) == 1, "division by zero is a divide error");
     // In ring 0 the read of the kernel's memory succeeds.
-    report(count(hal::FaultKind::kPage) == (config::privilege_user ? 2 : 1), "wild reads are page faults");
+    report(count(hal::FaultKind::kPage) == (config::privilege_user ? 2 : 1),
+           "wild reads are page faults");
     std::memset(faults_of_kind, 0, sizeof(faults_of_kind));
     check(user_null_jump, "a null jump can be handled");
     report(count(hal::FaultKind::kPage) == 1, "a null jump is one page fault");
@@ -194,7 +198,9 @@ void test_work() {
     });
     // The bit is set while the thread is in its system calls or interrupted.
     struct Pending {
-        static void set(time::Timer&, void*) { hal::current_context()->work.fetch_or(hal::kWorkSignal); }
+        static void set(time::Timer&, void*) {
+            hal::current_context()->work.fetch_or(hal::kWorkSignal);
+        }
     };
     time::Timer timer(Pending::set, nullptr);
     timer.start(time::deadline_after(10'000));
@@ -210,13 +216,17 @@ void test_kernel_access() {
     std::uint64_t word = 7;
     report(hal::copy_to_user(kData + 512, &word, 8) == 0 && data[64] == 7, "copy to user memory");
     char buffer[8192];
-    report(hal::copy_from_user(buffer, kData + kPageSize - 100, 200) == 100, "a copy stops at the unmapped page");
-    report(hal::copy_from_user(buffer, kData + kPageSize - 5, 5) == 0, "a copy up to the unmapped page");
-    report(hal::copy_from_user(buffer, kData + kPageSize - 2000, 8000) == 6000, "a long copy stops at the unmapped page");
+    report(hal::copy_from_user(buffer, kData + kPageSize - 100, 200) == 100,
+           "a copy stops at the unmapped page");
+    report(hal::copy_from_user(buffer, kData + kPageSize - 5, 5) == 0,
+           "a copy up to the unmapped page");
+    report(hal::copy_from_user(buffer, kData + kPageSize - 2000, 8000) == 6000,
+           "a long copy stops at the unmapped page");
     report(hal::copy_to_user(kCode, &word, 8) == 8, "read-only user memory is not written to");
     report(hal::zero_user(kData + kPageSize - 64, 100) == 36, "zeroing stops at the unmapped page");
     std::memcpy(&data[100], "hello", 6);
-    report(hal::strnlen_user(kData + 800, 100) == 5 && hal::strnlen_user(kData + 800, 3) == 3, "string length");
+    report(hal::strnlen_user(kData + 800, 100) == 5 && hal::strnlen_user(kData + 800, 3) == 3,
+           "string length");
     std::memset(reinterpret_cast<char*>(data) + kPageSize - 16, 'x', 16);
     report(hal::strnlen_user(kData + kPageSize - 16, 100) == -1, "a string that runs off its page");
     report(hal::strnlen_user(kData + kPageSize - 16, 16) == 16, "a string limited to its page");
@@ -224,11 +234,15 @@ void test_kernel_access() {
     report(!hal::load_user_u32(0x10000, &old), "load from nowhere");
     data[120] = 5;
     std::uint32_t expected = 5;
-    report(hal::cmpxchg_user_u32(kData + 960, &expected, 9) && data[120] == 9, "compare and exchange");
+    report(hal::cmpxchg_user_u32(kData + 960, &expected, 9) && data[120] == 9,
+           "compare and exchange");
     expected = 5;
-    report(hal::cmpxchg_user_u32(kData + 960, &expected, 1) && expected == 9 && data[120] == 9, "compare and no exchange");
-    report(!hal::read_memory_safely(buffer, 0x8000000000000000, 8), "a non-canonical address is no address");
-    report(hal::read_memory_safely(buffer, reinterpret_cast<std::uintptr_t>(user_code), 64), "kernel memory is readable");
+    report(hal::cmpxchg_user_u32(kData + 960, &expected, 1) && expected == 9 && data[120] == 9,
+           "compare and no exchange");
+    report(!hal::read_memory_safely(buffer, 0x8000000000000000, 8),
+           "a non-canonical address is no address");
+    report(hal::read_memory_safely(buffer, reinterpret_cast<std::uintptr_t>(user_code), 64),
+           "kernel memory is readable");
     hal::load_page_table_root(hal::kernel_page_table_root());
 }
 
@@ -240,7 +254,8 @@ void test_strings() {
     bool sets = true;
     bool compares = true;
     for (std::size_t n = 0; n < 300; ++n) {
-        for (std::size_t i = 0; i < sizeof(a); ++i) a[i] = b[i] = static_cast<unsigned char>(i * 7 + 1);
+        for (std::size_t i = 0; i < sizeof(a); ++i)
+            a[i] = b[i] = static_cast<unsigned char>(i * 7 + 1);
         std::memcpy(b + 3, a + 300, n);
         for (std::size_t i = 0; i < n; ++i) copies &= b[3 + i] == a[300 + i];
         copies &= b[2] == a[2] && b[3 + n] == a[3 + n];
@@ -248,7 +263,8 @@ void test_strings() {
         for (const int shift : {-9, -1, 1, 9}) {
             for (std::size_t i = 0; i < sizeof(b); ++i) b[i] = a[i];
             std::memmove(b + 20 + shift, b + 20, n);
-            for (std::size_t i = 0; i < n; ++i) moves &= b[20 + shift + static_cast<long>(i)] == a[20 + i];
+            for (std::size_t i = 0; i < n; ++i)
+                moves &= b[20 + shift + static_cast<long>(i)] == a[20 + i];
         }
         for (std::size_t i = 0; i < sizeof(b); ++i) b[i] = 0x11;
         std::memset(b + 5, 0xee, n);
@@ -279,9 +295,13 @@ int kiln_application_main() {
     hal::set_return_to_user_handler(nullptr);
     root = hal::create_page_table_root().value();
     const PhysAddr code{reinterpret_cast<std::uintptr_t>(user_code) - hal::kKernelImageBase};
-    KILN_ASSERT(hal::map_range(root, {kCode}, code, page_up(static_cast<std::size_t>(user_code_end - user_code)), kUserCode).ok());
+    KILN_ASSERT(hal::map_range(root, {kCode}, code,
+                               page_up(static_cast<std::size_t>(user_code_end - user_code)),
+                               kUserCode)
+                    .ok());
     data = static_cast<std::uint64_t*>(hal::phys_to_virt(map_new_page(kData, kUserData)));
-    for (std::uintptr_t offset = 0; offset < 3 * kStackBytes; offset += kPageSize) map_new_page(kStacks + offset, kUserData);
+    for (std::uintptr_t offset = 0; offset < 3 * kStackBytes; offset += kPageSize)
+        map_new_page(kStacks + offset, kUserData);
 
     test_strings();
     test_kernel_access();

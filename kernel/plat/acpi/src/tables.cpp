@@ -9,8 +9,8 @@ namespace kiln::acpi {
 namespace {
 
 constexpr std::uint32_t kMaxTableBytes = 1_MiB;
-constexpr std::size_t kHeaderBytes = 36;      // ACPI 6.5, table 5.4
-constexpr std::size_t kRsdp1Bytes = 20;       // table 5.3
+constexpr std::size_t kHeaderBytes = 36;  // ACPI 6.5, table 5.4
+constexpr std::size_t kRsdp1Bytes = 20;   // table 5.3
 constexpr std::size_t kRsdp2Bytes = 36;
 constexpr std::uint64_t kMaxRootEntries = 256;
 
@@ -20,7 +20,8 @@ using Table = std::span<const std::byte>;
 template <typename T>
 T field(Table table, std::size_t offset) {
     T value{};
-    if (offset <= table.size() && sizeof(T) <= table.size() - offset) std::memcpy(&value, table.data() + offset, sizeof(T));
+    if (offset <= table.size() && sizeof(T) <= table.size() - offset)
+        std::memcpy(&value, table.data() + offset, sizeof(T));
     return value;
 }
 
@@ -31,7 +32,8 @@ std::string_view text(Table table, std::size_t offset, std::size_t length) {
 
 bool sums_to_zero(Table bytes) {
     std::uint8_t sum = 0;
-    for (const std::byte b : bytes) sum = static_cast<std::uint8_t>(sum + static_cast<std::uint8_t>(b));
+    for (const std::byte b : bytes)
+        sum = static_cast<std::uint8_t>(sum + static_cast<std::uint8_t>(b));
     return sum == 0;
 }
 
@@ -87,7 +89,8 @@ bool Reader::read_root(std::uint64_t at) {
     if (count > kMaxRootEntries) count = kMaxRootEntries;
     for (std::uint64_t i = 0; i < count; ++i) {
         const std::size_t offset = kHeaderBytes + i * entry_bytes;
-        read_entry(table(entry_bytes == 8 ? field<std::uint64_t>(list, offset) : field<std::uint32_t>(list, offset)));
+        read_entry(table(entry_bytes == 8 ? field<std::uint64_t>(list, offset)
+                                          : field<std::uint32_t>(list, offset)));
     }
     return true;
 }
@@ -141,7 +144,8 @@ void Reader::read_fadt(Table fadt) {
     } else {
         facts_->pm1a_control = static_cast<std::uint16_t>(field<std::uint32_t>(fadt, 64));
         facts_->pm1b_control = static_cast<std::uint16_t>(field<std::uint32_t>(fadt, 68));
-        if (field<std::uint8_t>(fadt, 91) == 4) facts_->pm_timer_port = static_cast<std::uint16_t>(field<std::uint32_t>(fadt, 76));
+        if (field<std::uint8_t>(fadt, 91) == 4)
+            facts_->pm_timer_port = static_cast<std::uint16_t>(field<std::uint32_t>(fadt, 76));
     }
     if ((flags & kFlagResetRegister) != 0 && field<std::uint8_t>(fadt, 116) == kSystemIo) {
         facts_->reset_port = static_cast<std::uint16_t>(field<std::uint64_t>(fadt, 120));
@@ -171,10 +175,12 @@ void Reader::read_s5(Table dsdt) {
     for (std::size_t i = kHeaderBytes + 1; i + 4 < dsdt.size(); ++i) {
         if (text(dsdt, i, 4) != "_S5_" || field<std::uint8_t>(dsdt, i + 4) != kPackageOp) continue;
         const bool named = field<std::uint8_t>(dsdt, i - 1) == kNameOp ||
-                           (field<std::uint8_t>(dsdt, i - 1) == '\\' && field<std::uint8_t>(dsdt, i - 2) == kNameOp);
+                           (field<std::uint8_t>(dsdt, i - 1) == '\\' &&
+                            field<std::uint8_t>(dsdt, i - 2) == kNameOp);
         if (!named) continue;
         std::size_t at = i + 5;
-        at += 1 + (field<std::uint8_t>(dsdt, at) >> 6);  // PkgLength: its first byte tells how many follow
+        at += 1 + (field<std::uint8_t>(dsdt, at) >>
+                   6);  // PkgLength: its first byte tells how many follow
         if (field<std::uint8_t>(dsdt, at++) < 1) continue;
         std::uint8_t a;
         std::uint8_t b;

@@ -94,7 +94,8 @@ TEST(Acpi, Madt) {
 
 TEST(Acpi, FadtAndS5) {
     Firmware f;
-    const std::string dsdt = std::string("xx\x08_S5_\x12\x06\x04\x0a\x05\x0a\x03", 14) + std::string(4, '\0');
+    const std::string dsdt =
+        std::string("xx\x08_S5_\x12\x06\x04\x0a\x05\x0a\x03", 14) + std::string(4, '\0');
     std::vector<std::uint8_t> body = fadt_body();
     set32(body, 40, static_cast<std::uint32_t>(f.add("DSDT", {dsdt.begin(), dsdt.end()})));
     set32(body, 64, 0x604);

@@ -20,7 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // What is promised of an accepted input.
     const auto& line = out.command_line;
     if (line.begin > size || line.length > size - line.begin) __builtin_trap();
-    if (out.initrd.length != 0 && !out.ram.contains(out.initrd.begin / 4096 * 4096, out.initrd.begin + out.initrd.length))
+    if (out.initrd.length != 0 &&
+        !out.ram.contains(out.initrd.begin / 4096 * 4096, out.initrd.begin + out.initrd.length))
         __builtin_trap();
     std::uint64_t last = 0;
     for (const hal::MemoryRange& r : out.ram.ranges()) {

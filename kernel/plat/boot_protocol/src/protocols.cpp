@@ -66,10 +66,13 @@ private:
 
 /// Reads `count` entries of type Entry (with address, size, type) twice: RAM, then what takes away from it.
 template <typename Entry>
-bool read_map(const Memory& memory, std::uint64_t at, std::uint64_t count, std::uint64_t stride, RangeSet* ram) {
+bool read_map(const Memory& memory, std::uint64_t at, std::uint64_t count, std::uint64_t stride,
+              RangeSet* ram) {
     std::uint64_t bytes;
     if (count > kMaxMapEntries) count = kMaxMapEntries;
-    if (stride < sizeof(Entry) || !checked_mul(count, stride, &bytes) || !memory.readable(at, bytes)) return false;
+    if (stride < sizeof(Entry) || !checked_mul(count, stride, &bytes) ||
+        !memory.readable(at, bytes))
+        return false;
     MapBuilder builder(ram);
     bool has_holes = false;
     Entry entry;
@@ -92,7 +95,8 @@ const char* finish(BootData* out, PhysRange initrd) {
     if (out->ram.ranges().empty()) return "the memory map has no RAM";
     std::uint64_t end;
     if (initrd.length != 0) {
-        if (!checked_add(initrd.begin, initrd.length, &end) || !out->ram.contains(page_down(initrd.begin), end))
+        if (!checked_add(initrd.begin, initrd.length, &end) ||
+            !out->ram.contains(page_down(initrd.begin), end))
             return "the initrd is not in RAM";
         out->initrd = initrd;
     }
@@ -187,12 +191,15 @@ const char* parse_pvh(std::span<const std::byte> bytes, std::uint64_t info, Boot
     if (!memory.read(info, &start)) return "PVH: the start info is not in memory";
     if (start.magic != kHvmMagic) return "PVH: wrong magic of the start info";
     if (start.version < 1) return "PVH: the start info has no memory map";
-    if (!read_map<HvmMapEntry>(memory, start.memory_map, start.memory_map_entries, sizeof(HvmMapEntry), &out->ram))
+    if (!read_map<HvmMapEntry>(memory, start.memory_map, start.memory_map_entries,
+                               sizeof(HvmMapEntry), &out->ram))
         return "PVH: the memory map is not in memory";
-    if (start.command_line != 0) out->command_line = memory.string(start.command_line, kMaxCommandLine);
+    if (start.command_line != 0)
+        out->command_line = memory.string(start.command_line, kMaxCommandLine);
     out->rsdp = start.rsdp;
     HvmModule module{};
-    if (start.module_count != 0 && !memory.read(start.modules, &module)) return "PVH: the module list is not in memory";
+    if (start.module_count != 0 && !memory.read(start.modules, &module))
+        return "PVH: the module list is not in memory";
     return finish(out, {module.address, module.size});
 }
 
@@ -206,10 +213,12 @@ const char* parse_linux(std::span<const std::byte> bytes, std::uint64_t info, Bo
     };
     std::uint8_t e820_count = 0;
     memory.read(info + kZeroE820Count, &e820_count);
-    if (field32(kZeroHeaderMagic) != kHeaderMagic) return "Linux boot: the zero page has no setup header";
+    if (field32(kZeroHeaderMagic) != kHeaderMagic)
+        return "Linux boot: the zero page has no setup header";
     if (e820_count > kE820Max) return "Linux boot: too many entries in the memory map";
     read_map<E820Entry>(memory, info + kZeroE820, e820_count, sizeof(E820Entry), &out->ram);
-    const std::uint64_t command_line = field32(kZeroCommandLine) | field32(kZeroExtCommandLine) << 32;
+    const std::uint64_t command_line = field32(kZeroCommandLine) | field32(kZeroExtCommandLine)
+                                                                       << 32;
     if (command_line != 0) out->command_line = memory.string(command_line, kMaxCommandLine);
     out->rsdp = field32(kZeroRsdp) | field32(kZeroRsdp + 4) << 32;
     return finish(out, {field32(kZeroInitrd) | field32(kZeroExtInitrd) << 32,
@@ -219,12 +228,15 @@ const char* parse_linux(std::span<const std::byte> bytes, std::uint64_t info, Bo
 const char* parse_multiboot2(std::span<const std::byte> bytes, std::uint64_t info, BootData* out) {
     const Memory memory(bytes);
     std::uint32_t total;
-    if (!memory.read(info, &total) || !memory.readable(info, total)) return "multiboot2: the information is not in memory";
+    if (!memory.read(info, &total) || !memory.readable(info, total))
+        return "multiboot2: the information is not in memory";
     PhysRange initrd{};
     std::uint64_t offset = 8;
     TagHeader tag;
-    while (offset + sizeof(tag) <= total && memory.read(info + offset, &tag) && tag.type != kTagEnd) {
-        if (tag.size < sizeof(tag) || tag.size > total - offset) return "multiboot2: a tag is larger than the information";
+    while (offset + sizeof(tag) <= total && memory.read(info + offset, &tag) &&
+           tag.type != kTagEnd) {
+        if (tag.size < sizeof(tag) || tag.size > total - offset)
+            return "multiboot2: a tag is larger than the information";
         const std::uint64_t at = info + offset;
         const std::uint64_t body = tag.size - sizeof(tag);
         if (tag.type == kTagCommandLine) {
@@ -238,8 +250,10 @@ const char* parse_multiboot2(std::span<const std::byte> bytes, std::uint64_t inf
         } else if (tag.type == kTagMemoryMap && tag.size >= sizeof(MemoryMapTag)) {
             MemoryMapTag map;
             memory.read(at, &map);
-            if (map.entry_size < sizeof(HvmMapEntry)) return "multiboot2: memory map entries are too small";
-            read_map<HvmMapEntry>(memory, at + sizeof(map), (tag.size - sizeof(map)) / map.entry_size, map.entry_size,
+            if (map.entry_size < sizeof(HvmMapEntry))
+                return "multiboot2: memory map entries are too small";
+            read_map<HvmMapEntry>(memory, at + sizeof(map),
+                                  (tag.size - sizeof(map)) / map.entry_size, map.entry_size,
                                   &out->ram);
         } else if (tag.type == kTagRsdpNew || (tag.type == kTagRsdpOld && out->rsdp == 0)) {
             out->rsdp = at + sizeof(tag);  // a copy of the RSDP, in the tag

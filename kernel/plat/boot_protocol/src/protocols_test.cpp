@@ -61,7 +61,9 @@ public:
     void put(std::size_t at, T value) {
         std::memcpy(bytes.data() + at, &value, sizeof(value));
     }
-    void put_text(std::size_t at, const char* text) { std::memcpy(bytes.data() + at, text, std::strlen(text) + 1); }
+    void put_text(std::size_t at, const char* text) {
+        std::memcpy(bytes.data() + at, text, std::strlen(text) + 1);
+    }
     std::string text(PhysRange range) const {
         return {reinterpret_cast<const char*>(bytes.data()) + range.begin, range.length};
     }
@@ -99,7 +101,8 @@ TEST(Pvh, Everything) {
     const Memory m = pvh();
     BootData data;
     EXPECT_EQ(parse_pvh(m.bytes, kInfo, &data), nullptr);
-    EXPECT_EQ(list(data.ram), (Ranges{{0x1000, 0x90000}, {0x91000, 0x9f000}, {0x100000, 0x1000000}}));
+    EXPECT_EQ(list(data.ram),
+              (Ranges{{0x1000, 0x90000}, {0x91000, 0x9f000}, {0x100000, 0x1000000}}));
     EXPECT_EQ(m.text(data.command_line), "a=b -- c");
     EXPECT_EQ(data.initrd.begin, 0x800000u);
     EXPECT_EQ(data.initrd.length, 0x1234u);
@@ -163,7 +166,8 @@ TEST(LinuxBoot, ZeroPage) {
 
     BootData other;
     m.put<std::uint8_t>(kInfo + 0x1e8, 200);
-    EXPECT_NE(parse_linux(m.bytes, kInfo, &other), nullptr) << "more entries than the zero page has";
+    EXPECT_NE(parse_linux(m.bytes, kInfo, &other), nullptr)
+        << "more entries than the zero page has";
     m.put<std::uint8_t>(kInfo + 0x1e8, 0);
     EXPECT_NE(parse_linux(m.bytes, kInfo, &other), nullptr) << "no RAM";
     m.put<std::uint32_t>(kInfo + 0x202, 0);

@@ -113,6 +113,9 @@ bool console_read(char* c) {
     return true;
 }
 void console_enable_input_interrupt(void (*handler)()) { console().handler = handler; }
+void set_console_device(const ConsoleDevice&) {}
+ConsoleChoice console_choice() { return ConsoleChoice::kPlatform; }
+bool has_pci() { return false; }
 void console_pause_input(bool paused) {
     Console& c = console();
     c.paused = paused;

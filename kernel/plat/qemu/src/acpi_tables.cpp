@@ -17,12 +17,15 @@ constexpr std::uint64_t kBiosEnd = 0x100000;
 constinit acpi::Facts facts{};
 bool is_read = false;
 
-const std::byte* map(std::uint64_t at, std::uint64_t length, void*) { return arch::map_firmware({at}, length); }
+const std::byte* map(std::uint64_t at, std::uint64_t length, void*) {
+    return arch::map_firmware({at}, length);
+}
 
 std::uint64_t find_rsdp() {
     if (hal::boot_info().rsdp != 0) return hal::boot_info().rsdp;
     const std::byte* bios = arch::map_firmware({kBiosBegin}, kBiosEnd - kBiosBegin);
-    for (std::uint64_t offset = 0; bios != nullptr && offset < kBiosEnd - kBiosBegin; offset += 16) {
+    for (std::uint64_t offset = 0; bios != nullptr && offset < kBiosEnd - kBiosBegin;
+         offset += 16) {
         if (__builtin_memcmp(bios + offset, "RSD PTR ", 8) == 0) return kBiosBegin + offset;
     }
     return 0;
@@ -35,7 +38,8 @@ const acpi::Facts& acpi() {
         is_read = true;
         const std::uint64_t rsdp = find_rsdp();
         static_cast<void>(acpi::read_tables(rsdp, map, nullptr, &facts));
-        if (facts.io_apic_count == 0) facts.io_apics[facts.io_apic_count++] = {.address = kDefaultIoApic, .first_gsi = 0};
+        if (facts.io_apic_count == 0)
+            facts.io_apics[facts.io_apic_count++] = {.address = kDefaultIoApic, .first_gsi = 0};
     }
     return facts;
 }

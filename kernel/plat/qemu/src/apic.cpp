@@ -59,7 +59,8 @@ void plat::init_apic() {
         arch::write_msr(kMsrApicBase, base | kApicBaseEnable | kApicBaseX2apic);
     } else {
         if ((base & kApicBaseEnable) == 0) arch::write_msr(kMsrApicBase, base | kApicBaseEnable);
-        registers = static_cast<volatile std::byte*>(arch::map_device({base & kApicBaseAddress}, kPageSize));
+        registers = static_cast<volatile std::byte*>(
+            arch::map_device({base & kApicBaseAddress}, kPageSize));
         KILN_ASSERT(registers != nullptr);
     }
     use_tsc_deadline = (cpu.leaf1_ecx & arch::kLeaf1TscDeadline) != 0;
@@ -85,7 +86,8 @@ void timer_arm(std::uint64_t deadline_cycles) {
     if (!timer_in_use) {
         timer_in_use = true;
         static_cast<void>(clock_scale());  // measures with the same counter
-        apic_write(ApicRegister::kLvtTimer, use_tsc_deadline ? kLvtTscDeadline | plat::kVectorTimer : plat::kVectorTimer);
+        apic_write(ApicRegister::kLvtTimer,
+                   use_tsc_deadline ? kLvtTscDeadline | plat::kVectorTimer : plat::kVectorTimer);
     }
     if (use_tsc_deadline) {
         // 0 would disarm it.
@@ -96,7 +98,8 @@ void timer_arm(std::uint64_t deadline_cycles) {
     const std::uint64_t cycles = deadline_cycles > now ? deadline_cycles - now : 0;
     const auto count = static_cast<unsigned __int128>(cycles) * timer_ratio >> 32;
     // Rounded up. A deadline too far away comes early, and the timer's user arms it again.
-    apic_write(ApicRegister::kTimerInitial, count < kCountMax ? static_cast<std::uint32_t>(count) + 1 : kCountMax);
+    apic_write(ApicRegister::kTimerInitial,
+               count < kCountMax ? static_cast<std::uint32_t>(count) + 1 : kCountMax);
 }
 
 void timer_disarm() {

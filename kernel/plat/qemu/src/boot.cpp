@@ -1,8 +1,8 @@
 // From the entry code to the kernel's main function.
+#include <kiln/arch/boot.h>
 #include <config/boot_linux.hpp>
 #include <config/boot_multiboot2.hpp>
 #include <kiln/abi/formats/image_note.hpp>
-#include <kiln/arch/boot.h>
 #include <kiln/arch/cpu.hpp>
 #include <kiln/base/format.hpp>
 #include <kiln/base/panic.hpp>
@@ -17,7 +17,8 @@ namespace kiln {
 namespace {
 
 // `kiln build` writes here, after linking: hence volatile.
-[[gnu::section(".note.kiln"), gnu::used]] constinit const volatile abi::ImageNote image_note = abi::kEmptyImageNote;
+[[gnu::section(".note.kiln"), gnu::used]] constinit const volatile abi::ImageNote image_note =
+    abi::kEmptyImageNote;
 
 constinit boot_protocol::BootData boot_data{};
 constinit boot_protocol::RangeSet reserved{};
@@ -50,7 +51,9 @@ void use_image_note() {
     std::uint64_t end;
     if (!checked_add(begin, length, &end) || !is_aligned(begin, abi::kImageAlignment) ||
         !boot_data.ram.contains(begin, end))
-        panic("the root image inside the kernel's file is not in RAM: the machine has too little memory for it");
+        panic(
+            "the root image inside the kernel's file is not in RAM: the machine has too little "
+            "memory for it");
     boot_data.initrd = {begin, length};
 }
 
@@ -78,24 +81,28 @@ void kiln_main();
     const std::uint64_t image_begin = arch::image_begin().value;
     reserve(image_begin, arch::image_end().value - image_begin);
     hal::MemoryRange outside{};
-    const hal::MemoryRange command_line{{page_down(boot_data.command_line.begin)},
-                                        {page_up(boot_data.command_line.begin + boot_data.command_line.length)}};
+    const hal::MemoryRange command_line{
+        {page_down(boot_data.command_line.begin)},
+        {page_up(boot_data.command_line.begin + boot_data.command_line.length)}};
     if (boot_data.ram.contains(command_line.begin.value, command_line.end.value)) {
         reserve(boot_data.command_line.begin, boot_data.command_line.length);
     } else {
         outside = command_line;
     }
     reserve(boot_data.initrd.begin, boot_data.initrd.length);
-    const hal::MemoryRange tables = arch::init_paging(boot_data.ram.ranges(), reserved.ranges(), outside);
+    const hal::MemoryRange tables =
+        arch::init_paging(boot_data.ram.ranges(), reserved.ranges(), outside);
     reserve(tables.begin.value, tables.end - tables.begin);
     reserved.remove(arch::early_tables_begin().value, arch::early_tables_end().value);
 
     info.ram = boot_data.ram.ranges();
     info.reserved = reserved.ranges();
-    info.command_line = {static_cast<const char*>(hal::phys_to_virt({boot_data.command_line.begin})),
-                         boot_data.command_line.length};
+    info.command_line = {
+        static_cast<const char*>(hal::phys_to_virt({boot_data.command_line.begin})),
+        boot_data.command_line.length};
     info.initrd_phys = {boot_data.initrd.begin};
-    info.initrd = {static_cast<const std::byte*>(hal::phys_to_virt(info.initrd_phys)), boot_data.initrd.length};
+    info.initrd = {static_cast<const std::byte*>(hal::phys_to_virt(info.initrd_phys)),
+                   boot_data.initrd.length};
     info.rsdp = boot_data.rsdp;
 
     kiln_main();

@@ -78,7 +78,9 @@ hal::ClockScale scale{};
 Hypervisor hypervisor = Hypervisor::kNone;
 std::uint32_t max_hypervisor_leaf = 0;
 
-std::uint64_t image_phys(const volatile void* p) { return reinterpret_cast<std::uint64_t>(p) - hal::kKernelImageBase; }
+std::uint64_t image_phys(const volatile void* p) {
+    return reinterpret_cast<std::uint64_t>(p) - hal::kKernelImageBase;
+}
 
 /// The best of a few: the reading of the APIC can be held up by the hypervisor.
 Sample take_sample() {
@@ -126,7 +128,8 @@ void set_frequency(std::uint64_t hz, const char* source) {
 }
 
 bool use_cpuid() {
-    if (max_hypervisor_leaf >= kLeafTscFrequency && max_hypervisor_leaf < kLeafHypervisor + 0x10000) {
+    if (max_hypervisor_leaf >= kLeafTscFrequency &&
+        max_hypervisor_leaf < kLeafHypervisor + 0x10000) {
         const std::uint64_t khz = arch::cpuid(kLeafTscFrequency).eax;
         if (khz != 0) {
             set_frequency(khz * 1000, "cpuid-hypervisor");
@@ -141,7 +144,8 @@ bool use_cpuid() {
 }
 
 bool has_kvm_clock() {
-    return hypervisor == Hypervisor::kKvm && (arch::cpuid(kLeafKvmFeatures).eax & kKvmClockSource2) != 0;
+    return hypervisor == Hypervisor::kKvm &&
+           (arch::cpuid(kLeafKvmFeatures).eax & kKvmClockSource2) != 0;
 }
 
 bool use_kvm_clock() {
@@ -196,7 +200,8 @@ std::uint64_t measure_with_pit() {
     arch::out8(kPitChannel2, kTicks >> 8);
     const std::uint64_t start = hal::cycle_counter();
     std::uint64_t cycles = 0;
-    while ((arch::in8(kPitGate) & kOutput) == 0 && cycles < kGiveUpCycles) cycles = hal::cycle_counter() - start;
+    while ((arch::in8(kPitGate) & kOutput) == 0 && cycles < kGiveUpCycles)
+        cycles = hal::cycle_counter() - start;
     arch::out8(kPitGate, old);
     return cycles < kGiveUpCycles ? cycles * kPitHz / kTicks : 0;
 }
@@ -219,7 +224,10 @@ void measure() {
         return;
     }
     const std::uint64_t hz = measure_with_pit();
-    if (hz == 0) panic("nothing tells how fast the cycle counter runs: no CPUID leaf, kvmclock, ACPI timer or PIT");
+    if (hz == 0)
+        panic(
+            "nothing tells how fast the cycle counter runs: no CPUID leaf, kvmclock, ACPI timer or "
+            "PIT");
     set_frequency(hz, "pit");
 }
 
@@ -263,7 +271,8 @@ std::uint64_t read_rtc() {
     std::uint64_t value[6];
     for (int i = 0; i < 6; ++i) {
         const std::uint8_t f = fields[i];
-        value[i] = (status_b & kBinary) != 0 ? f : static_cast<std::uint64_t>(f >> 4) * 10 + (f & 0xf);
+        value[i] =
+            (status_b & kBinary) != 0 ? f : static_cast<std::uint64_t>(f >> 4) * 10 + (f & 0xf);
     }
     if ((status_b & k24Hours) == 0) value[2] = value[2] % 12 + (afternoon ? 12 : 0);
     const std::uint64_t days = days_from_civil(2000 + value[5], value[4], value[3]);
@@ -302,8 +311,8 @@ std::uint64_t boot_wall_clock_ns() {
         const ClockScale& s = clock_scale();
         const std::uint64_t kvm = read_kvm_wall_clock();  // of the boot of the virtual machine
         const std::uint64_t now = kvm != 0 ? 0 : read_rtc();
-        const auto since =
-            static_cast<std::uint64_t>(static_cast<unsigned __int128>(cycle_counter() - s.base_cycles) * s.mult >> s.shift);
+        const auto since = static_cast<std::uint64_t>(
+            static_cast<unsigned __int128>(cycle_counter() - s.base_cycles) * s.mult >> s.shift);
         at_boot = kvm != 0 ? kvm : now > since ? now - since : 0;
     }
     return at_boot;
@@ -315,8 +324,10 @@ std::size_t platform_entropy(std::span<std::byte> out) {
     std::size_t filled = 0;
     while (filled < out.size() && filled < 4 * sizeof(std::uint64_t)) {
         const std::uint64_t tsc = cycle_counter();
-        const std::uint64_t word = tsc ^ (std::uint64_t{plat::apic_read(plat::ApicRegister::kTimerCurrent)} << 32);
-        const std::size_t n = out.size() - filled < sizeof(word) ? out.size() - filled : sizeof(word);
+        const std::uint64_t word =
+            tsc ^ (std::uint64_t{plat::apic_read(plat::ApicRegister::kTimerCurrent)} << 32);
+        const std::size_t n =
+            out.size() - filled < sizeof(word) ? out.size() - filled : sizeof(word);
         std::memcpy(out.data() + filled, &word, n);
         filled += n;
     }

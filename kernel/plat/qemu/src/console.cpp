@@ -1,5 +1,7 @@
 // The console on the first 16550 serial port, polled.
+#include <config/driver_uart16550.hpp>
 #include <kiln/arch/io.hpp>
+#include <kiln/base/option.hpp>
 #include <kiln/hal/cpu.hpp>
 #include <kiln/hal/platform.hpp>
 
@@ -31,10 +33,38 @@ constexpr std::uint32_t kCom1Line = 4;
 
 bool present = false;
 void (*input_handler)() = nullptr;
+const hal::ConsoleDevice* device = nullptr;  // takes the UART's place when set
+bool wants_virtio = false;
+
+bool choose(std::string_view value) {
+    wants_virtio = value == "virtio";
+    return wants_virtio || value == "uart";
+}
+KILN_OPTION(console, "console", choose);
+
+// PCI configuration mechanism #1 (PCI Local Bus Specification 3.0, 3.2.2.3.2).
+constexpr std::uint16_t kPciAddress = 0xcf8;
+constexpr std::uint32_t kPciEnable = 0x80000000;
 
 }  // namespace
 
+void hal::set_console_device(const ConsoleDevice& other) {
+    device = &other;
+    if (input_handler != nullptr) other.enable_input_interrupt(input_handler);
+}
+
+hal::ConsoleChoice hal::console_choice() {
+    if (wants_virtio) return ConsoleChoice::kVirtio;
+    return present ? ConsoleChoice::kPlatform : ConsoleChoice::kAny;
+}
+
+bool hal::has_pci() {
+    arch::out32(kPciAddress, kPciEnable);
+    return arch::in32(kPciAddress) == kPciEnable;
+}
+
 void plat::init_console() {
+    if constexpr (!config::driver_uart16550) return;
     constexpr std::uint8_t kProbe = 0x5a;
     arch::out8(kScratch, kProbe);
     if (arch::in8(kScratch) != kProbe) return;
@@ -45,6 +75,10 @@ void plat::init_console() {
 }
 
 void hal::console_write(std::string_view bytes) {
+    if (device != nullptr) {
+        device->write(bytes);
+        return;
+    }
     if (!present) return;
     const char* next = bytes.data();
     std::size_t left = bytes.size();
@@ -59,21 +93,31 @@ void hal::console_write(std::string_view bytes) {
 }
 
 bool hal::console_read(char* c) {
+    if (device != nullptr) return device->read(c);
     if (!present || (arch::in8(kLineStatus) & kStatusDataReady) == 0) return false;
     *c = static_cast<char>(arch::in8(kData));
     return true;
 }
 
 void hal::console_enable_input_interrupt(void (*handler)()) {
-    if (!present) return;
     input_handler = handler;
+    if (device != nullptr) {
+        device->enable_input_interrupt(handler);
+        return;
+    }
+    if (!present) return;
     interrupt_route(kCom1Line, plat::kVectorConsole);
     arch::out8(kInterruptEnable, kInterruptOnData);
 }
 
 void hal::console_pause_input(bool paused) {
+    if (device != nullptr) {
+        device->pause_input(paused);
+        return;
+    }
     // The interrupt is asserted as long as there is data, so a change of the mask raises it again where that is due.
-    if (present && input_handler != nullptr) arch::out8(kInterruptEnable, paused ? 0 : kInterruptOnData);
+    if (present && input_handler != nullptr)
+        arch::out8(kInterruptEnable, paused ? 0 : kInterruptOnData);
 }
 
 bool hal::handle_platform_interrupt(std::uint32_t vector) {

@@ -45,7 +45,8 @@ void hal::interrupt_route(std::uint32_t line, std::uint32_t vector) {
         const std::uint32_t last = read(at, kVersionRegister) >> 16 & 0xff;
         const std::uint32_t index = route.gsi - io_apic.first_gsi;
         if (index <= last) {
-            const std::uint32_t low = vector | (route.active_low ? kActiveLow : 0) | (route.level ? kLevel : 0);
+            const std::uint32_t low =
+                vector | (route.active_low ? kActiveLow : 0) | (route.level ? kLevel : 0);
             write(at, kFirstEntryRegister + 2 * index + 1, cpu_local().hw_id << kDestinationShift);
             write(at, kFirstEntryRegister + 2 * index, low);
             irq_restore(state);

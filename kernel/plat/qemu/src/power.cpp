@@ -35,7 +35,8 @@ void acpi_off() {
         if (facts.pm1b_control != 0) arch::out16(facts.pm1b_control, pm1_value(facts.s5_type_b));
     }
     if (facts.has_s5 && facts.sleep_control != 0) {
-        const auto value = static_cast<std::uint8_t>(kSleepEnable | facts.s5_type_a << kSleepTypeShift);
+        const auto value =
+            static_cast<std::uint8_t>(kSleepEnable | facts.s5_type_a << kSleepTypeShift);
         if (facts.sleep_control_is_port) {
             arch::out8(static_cast<std::uint16_t>(facts.sleep_control), value);
         } else if (volatile void* at = arch::map_device({facts.sleep_control}, 1); at != nullptr) {

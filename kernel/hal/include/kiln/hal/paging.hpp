@@ -64,7 +64,8 @@ Result<void> map_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint64_t le
 
 /// Maps those 4 KiB pages of the range that are not mapped yet to their place in the contiguous physical memory at
 /// `pa`; returns how many. One walk for many pages: what fault-around needs.
-Result<std::uint64_t> fill_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint64_t length, std::uint32_t flags);
+Result<std::uint64_t> fill_range(PhysAddr root, VirtAddr va, PhysAddr pa, std::uint64_t length,
+                                 std::uint32_t flags);
 
 /// One present leaf entry.
 struct PageEntry {

@@ -40,6 +40,27 @@ void console_enable_input_interrupt(void (*handler)());
 /// they arrive again, also for what has come meanwhile.
 void console_pause_input(bool paused);
 
+/// A console device other than the platform's own. Members mean what the functions above mean.
+struct ConsoleDevice {
+    void (*write)(std::string_view bytes);
+    bool (*read)(char* c);
+    void (*enable_input_interrupt)(void (*handler)());
+    void (*pause_input)(bool paused);
+};
+/// From now on the functions above go to `device`, which lives for ever; an input handler given before, too.
+void set_console_device(const ConsoleDevice& device);
+
+/// Which console the command line asks for (console=uart, console=virtio), or the machine has.
+enum class ConsoleChoice : std::uint8_t {
+    kPlatform,  ///< the platform's own, which is there
+    kAny,       ///< nothing was asked for, and the platform has none of its own
+    kVirtio,    ///< asked for
+};
+ConsoleChoice console_choice();
+
+/// The machine has a PCI bus (configuration mechanism #1 answers).
+bool has_pci();
+
 // -- clock -------------------------------------------------------------------------------------
 /// Nanoseconds since boot: cycle_counter() scaled by (cycles * mult) >> shift; fixed after boot.
 struct ClockScale {

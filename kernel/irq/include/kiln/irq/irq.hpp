@@ -25,7 +25,8 @@ Result<void> connect_line(std::uint32_t line, Handler handler, void* cookie);
 class Deferred {
 public:
     using Function = void (*)(void* argument);
-    constexpr Deferred(Function function, void* argument) : function_(function), argument_(argument) {}
+    constexpr Deferred(Function function, void* argument)
+        : function_(function), argument_(argument) {}
     KILN_NON_COPYABLE(Deferred);
     /// Queues it, once however often it is called before it runs. Any context.
     void queue();

@@ -35,8 +35,8 @@ inline constexpr std::uint32_t kLeaf1Hypervisor = 1u << 31;
 /// addresses. Pages for tables come from the image, then from `ram` outside of `reserved`: those are returned and in
 /// use from now on. `outside`: a page range that is no RAM but stays readable in the direct map (the command line,
 /// where QEMU's microvm puts it). Called once, after init_cpu().
-hal::MemoryRange init_paging(std::span<const hal::MemoryRange> ram, std::span<const hal::MemoryRange> reserved,
-                             hal::MemoryRange outside);
+hal::MemoryRange init_paging(std::span<const hal::MemoryRange> ram,
+                             std::span<const hal::MemoryRange> reserved, hal::MemoryRange outside);
 
 /// Bytes of physical memory that can be read through the direct map before init_paging().
 std::uint64_t early_direct_map_bytes();

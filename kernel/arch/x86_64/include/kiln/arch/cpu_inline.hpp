@@ -56,11 +56,18 @@ inline void preempt_disable() {
 }
 inline void preempt_enable() {
     bool is_zero;
-    asm volatile("decl %%gs:%c1" : "=@ccz"(is_zero) : "i"(offsetof(CpuLocal, preempt_count)) : "memory");
+    asm volatile("decl %%gs:%c1"
+                 : "=@ccz"(is_zero)
+                 : "i"(offsetof(CpuLocal, preempt_count))
+                 : "memory");
     if (__builtin_expect(is_zero, 1)) {
         bool wanted;
-        asm volatile("cmpb $0, %%gs:%c1" : "=@ccnz"(wanted) : "i"(offsetof(CpuLocal, need_resched)) : "memory");
-        if (__builtin_expect(wanted, 0) && preempt_hook != nullptr && irqs_enabled()) preempt_hook();
+        asm volatile("cmpb $0, %%gs:%c1"
+                     : "=@ccnz"(wanted)
+                     : "i"(offsetof(CpuLocal, need_resched))
+                     : "memory");
+        if (__builtin_expect(wanted, 0) && preempt_hook != nullptr && irqs_enabled())
+            preempt_hook();
     }
 }
 

@@ -21,9 +21,15 @@ inline std::uint32_t in32(std::uint16_t port) {
     asm volatile("inl %w1, %0" : "=a"(value) : "Nd"(port));
     return value;
 }
-inline void out8(std::uint16_t port, std::uint8_t value) { asm volatile("outb %b0, %w1" : : "a"(value), "Nd"(port)); }
-inline void out16(std::uint16_t port, std::uint16_t value) { asm volatile("outw %w0, %w1" : : "a"(value), "Nd"(port)); }
-inline void out32(std::uint16_t port, std::uint32_t value) { asm volatile("outl %0, %w1" : : "a"(value), "Nd"(port)); }
+inline void out8(std::uint16_t port, std::uint8_t value) {
+    asm volatile("outb %b0, %w1" : : "a"(value), "Nd"(port));
+}
+inline void out16(std::uint16_t port, std::uint16_t value) {
+    asm volatile("outw %w0, %w1" : : "a"(value), "Nd"(port));
+}
+inline void out32(std::uint16_t port, std::uint32_t value) {
+    asm volatile("outl %0, %w1" : : "a"(value), "Nd"(port));
+}
 /// Writes `count` bytes to a port. One exit for all of them where a hypervisor runs the CPU itself.
 inline void out_bytes(std::uint16_t port, const char* bytes, std::size_t count) {
     asm volatile("rep outsb" : "+S"(bytes), "+c"(count) : "d"(port) : "memory");
@@ -38,7 +44,8 @@ inline std::uint64_t read_msr(std::uint32_t msr) {
 inline void write_msr(std::uint32_t msr, std::uint64_t value) {
     asm volatile("wrmsr"
                  :
-                 : "c"(msr), "a"(static_cast<std::uint32_t>(value)), "d"(static_cast<std::uint32_t>(value >> 32))
+                 : "c"(msr), "a"(static_cast<std::uint32_t>(value)),
+                   "d"(static_cast<std::uint32_t>(value >> 32))
                  : "memory");
 }
 
@@ -60,7 +67,9 @@ struct CpuidResult {
 };
 inline CpuidResult cpuid(std::uint32_t leaf, std::uint32_t subleaf = 0) {
     CpuidResult r;
-    asm volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(subleaf));
+    asm volatile("cpuid"
+                 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+                 : "a"(leaf), "c"(subleaf));
     return r;
 }
 
@@ -74,16 +83,24 @@ inline std::uint64_t read_cr3() {
     asm volatile("movq %%cr3, %0" : "=r"(value) : : "memory");
     return value;
 }
-inline void write_cr3(std::uint64_t value) { asm volatile("movq %0, %%cr3" : : "r"(value) : "memory"); }
+inline void write_cr3(std::uint64_t value) {
+    asm volatile("movq %0, %%cr3" : : "r"(value) : "memory");
+}
 inline std::uint64_t read_cr4() {
     std::uint64_t value;
     asm volatile("movq %%cr4, %0" : "=r"(value) : : "memory");
     return value;
 }
-inline void write_cr4(std::uint64_t value) { asm volatile("movq %0, %%cr4" : : "r"(value) : "memory"); }
+inline void write_cr4(std::uint64_t value) {
+    asm volatile("movq %0, %%cr4" : : "r"(value) : "memory");
+}
 
 // Device memory. The compiler may neither merge nor reorder these.
-inline std::uint32_t mmio_read32(const volatile void* at) { return *static_cast<const volatile std::uint32_t*>(at); }
-inline void mmio_write32(volatile void* at, std::uint32_t value) { *static_cast<volatile std::uint32_t*>(at) = value; }
+inline std::uint32_t mmio_read32(const volatile void* at) {
+    return *static_cast<const volatile std::uint32_t*>(at);
+}
+inline void mmio_write32(volatile void* at, std::uint32_t value) {
+    *static_cast<volatile std::uint32_t*>(at) = value;
+}
 
 }  // namespace kiln::arch

@@ -30,7 +30,8 @@ struct Facts {
     std::uint16_t pm1a_control = 0;  ///< port; 0: none
     std::uint16_t pm1b_control = 0;
     std::uint16_t pm_timer_port = 0;
-    std::uint64_t sleep_control = 0;  ///< hardware-reduced ACPI: address of the sleep control register; 0: none
+    std::uint64_t sleep_control =
+        0;  ///< hardware-reduced ACPI: address of the sleep control register; 0: none
     bool sleep_control_is_port = false;
     bool has_s5 = false;
     std::uint8_t s5_type_a = 0;  ///< SLP_TYP values of \_S5
