@@ -66,7 +66,7 @@ Result<ElfSegment> check_segment(const RawProgramHeader& raw, std::uint64_t file
         return refuse(Errno::kENOEXEC, "the file is cut short: a segment lies beyond its end",
                       reason);
     if (!checked_add(raw.vaddr, raw.memsz, &memory_end) || memory_end > hal::kUserEnd)
-        return refuse(Errno::kENOMEM, "a segment lies outside the application's addresses", reason);
+        return refuse(Errno::kEINVAL, "a segment lies outside the application's addresses", reason);
     if ((raw.offset ^ raw.vaddr) & (kPageSize - 1))
         return refuse(Errno::kEINVAL,
                       "a segment's file offset and address disagree modulo the page size", reason);

@@ -85,8 +85,8 @@ TEST(Elf, RefusesHostileSegments) {
     };
     EXPECT_EQ(refused([](Elf64_Phdr& p) { p.p_filesz = p.p_memsz + 1; }), Errno::kEINVAL);
     EXPECT_EQ(refused([](Elf64_Phdr& p) { p.p_offset = UINT64_MAX - 5; }), Errno::kENOEXEC);
-    EXPECT_EQ(refused([](Elf64_Phdr& p) { p.p_vaddr = 0xffffffff80001000; }), Errno::kENOMEM);
-    EXPECT_EQ(refused([](Elf64_Phdr& p) { p.p_memsz = UINT64_MAX; }), Errno::kENOMEM);
+    EXPECT_EQ(refused([](Elf64_Phdr& p) { p.p_vaddr = 0xffffffff80001000; }), Errno::kEINVAL);
+    EXPECT_EQ(refused([](Elf64_Phdr& p) { p.p_memsz = UINT64_MAX; }), Errno::kEINVAL);
     EXPECT_EQ(refused([](Elf64_Phdr& p) { p.p_vaddr += 8; }), Errno::kEINVAL);
     EXPECT_EQ(refused([](Elf64_Phdr& p) { p.p_vaddr = 0x400000; }), Errno::kENOEXEC);
     TestFile low;

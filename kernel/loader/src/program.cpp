@@ -53,8 +53,14 @@ Result<std::size_t> read_some(vfs::File& file, std::span<std::byte> out, std::ui
     return done;
 }
 
+/// `owner`: the program or script that needs this file; empty for the program itself.
 Result<Candidate> open_candidate(const vfs::LookupContext& context, std::string_view path,
-                                 std::string_view what, FailureText& failure) {
+                                 std::string_view owner, FailureText& failure) {
+    const auto refuse = [&](Errno error, std::string_view why) {
+        if (owner.empty()) return failure.set(error, "{}: {}", path, why);
+        return failure.set(error, "{}: its interpreter {}: {}", owner, path, why);
+    };
+    if (path.empty()) return refuse(Errno::kENOENT, "an empty name");
     auto opened = vfs::open(context, path, kOpenReadOnly, 0);
     if (!opened.ok()) {
         const char* why = opened.error() == Errno::kENOENT ? "no such file"
@@ -63,17 +69,16 @@ Result<Candidate> open_candidate(const vfs::LookupContext& context, std::string_
                           : opened.error() == Errno::kELOOP  ? "too many symbolic links"
                           : opened.error() == Errno::kEACCES ? "permission denied"
                                                              : "can't be opened";
-        return failure.set(opened.error(), "{}{}: {}", what, path, why);
+        return refuse(opened.error(), why);
     }
     Candidate candidate;
     candidate.file = std::move(opened).value();
     const vfs::Attributes attributes = TRY(candidate.file->attributes());
     if ((attributes.mode & vfs::kModeTypeMask) != vfs::kModeRegular)
-        return failure.set(Errno::kEACCES, "{}{}: not a regular file", what, path);
+        return refuse(Errno::kEACCES, "not a regular file");
     const Result<void> allowed =
         vfs::check_access(candidate.file->path(), kMayExecute, context.credentials);
-    if (!allowed.ok())
-        return failure.set(allowed.error(), "{}{}: not executable (no x permission)", what, path);
+    if (!allowed.ok()) return refuse(allowed.error(), "not executable (no x permission)");
     candidate.size = attributes.size;
     return candidate;
 }
@@ -206,7 +211,7 @@ Result<ElfFile> read_interpreter(const vfs::LookupContext& context, const ElfFil
         name[name.size() - 1] != '\0')
         return failure.set(Errno::kENOEXEC, "{}: the interpreter's name is malformed", path);
     const std::string_view interpreter(name.data());
-    Candidate candidate = TRY(open_candidate(context, interpreter, "its interpreter ", failure));
+    Candidate candidate = TRY(open_candidate(context, interpreter, path, failure));
     std::byte head[512];
     const std::size_t n = TRY(read_some(*candidate.file, head, 0));
     auto elf = read_elf(std::move(candidate), {head, n}, interpreter, failure);
@@ -265,6 +270,9 @@ Result<hal::TrapFrame> load_elf(posix::Process& process, const vfs::LookupContex
         image.vdso = TRY(map_vdso(space));
         facts.vdso = image.vdso.value;
     }
+    if (start < hal::kUserBegin || start >= hal::kUserEnd)
+        return failure.set(Errno::kEINVAL, "{}: its entry lies outside the application's addresses",
+                           arguments.path);
     auto sp = build_stack(stack_top, stack_limit, arguments, facts, image);
     if (!sp.ok()) {
         return failure.set(sp.error(), "{}: {}", arguments.path,
@@ -282,11 +290,11 @@ Result<hal::TrapFrame> load_program(posix::Process& process, const ProgramArgume
     mem::Vector<std::string_view> argv;
     for (std::string_view a : arguments.argv) TRY(argv.push_back(a));
     std::string_view path = arguments.path;
+    std::string_view owner;  // the script whose #! line named `path`
     mem::Vector<Owned<ScriptLevel>> levels;
 
     for (;;) {
-        Candidate candidate = TRY(
-            open_candidate(context, path, levels.is_empty() ? "" : "script interpreter ", failure));
+        Candidate candidate = TRY(open_candidate(context, path, owner, failure));
         std::byte head[512];
         const std::size_t n = TRY(read_some(*candidate.file, head, 0));
         if (!is_script({head, n})) {
@@ -321,6 +329,7 @@ Result<hal::TrapFrame> load_program(posix::Process& process, const ProgramArgume
         }
         if (!line->argument.empty()) TRY(argv.insert(0, line->argument));
         TRY(argv.insert(0, line->interpreter));
+        owner = path;
         path = line->interpreter;
     }
 }
