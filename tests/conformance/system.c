@@ -133,6 +133,9 @@ CASE(arch_prctl_segments) {
   EQUAL(fs, self);
   FAILS(syscall(SYS_arch_prctl, 0x1002 /* ARCH_SET_FS */, 0xffffffff80000000), EPERM);
   FAILS(syscall(SYS_arch_prctl, 0x9999, 0), EINVAL);
+}
+
+CASE(arch_prctl_gs) {
   static unsigned long area[4] = {0x5555};
   EXPECT(syscall(SYS_arch_prctl, 0x1001 /* ARCH_SET_GS */, area) == 0);
   unsigned long value;

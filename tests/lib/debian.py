@@ -68,12 +68,12 @@ def owner(path):
     return None
 
 
-def closure_of_program(path):
-    """Files of the package that owns `path` and of all packages it depends on; {} when none does."""
+def closure_of_program(path, more=()):
+    """Files of the package that owns `path`, of `more`, and of all packages these depend on; {} when none owns it."""
     first = owner(path)
     if first is None:
         return {}
-    seen, todo = set(), [first]
+    seen, todo = set(), [first, *more]
     while todo:
         package = todo.pop()
         if package in seen:

@@ -5,6 +5,7 @@ root file system), cpio "newc" archives (unpacked above it), one launch record (
 """
 
 import os
+import re
 import shutil
 import stat
 import struct
@@ -97,7 +98,8 @@ def populate(root, files):
                 f.write(source[1])
             os.chmod(path, 0o755)
         elif isinstance(source, tuple):
-            os.symlink(source[1], path)
+            if not os.path.lexists(path):  # /lib and its like are there already
+                os.symlink(source[1], path)
         elif isinstance(source, bytes):
             with open(path, "wb") as f:
                 f.write(source)
@@ -123,6 +125,9 @@ def initrd(files=None, launch=None, cpio=None):
 def needed_libraries(path):
     """{path in the root: host path} of the interpreter and shared libraries of a dynamic ELF."""
     result = {}
+    named = re.search(rb"/lib[0-9a-z/]*/ld-[0-9A-Za-z_.-]+", open(path, "rb").read(65536))
+    if named and os.path.exists(named.group().decode()):
+        result[named.group().decode()] = os.path.realpath(named.group().decode())
     listing = subprocess.run(["ldd", path], capture_output=True, text=True)
     if listing.returncode != 0:
         return result

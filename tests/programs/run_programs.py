@@ -14,7 +14,7 @@ A definition is a file NAME.program of `key = value` lines:
     expect      linux: the same standard output and status as the same command here
     output      the exact output, with \\n; regex: a pattern found in the output
     decode      a host command which decodes the output; decodes-to: GENERATOR.py:ARGUMENT it must then equal
-    status      the exit status (default 0);  ignore-stderr: yes where only standard output counts
+    status      the exit status (default 0); standard error arrives with the output, as on a terminal
     seconds     limit (default 60)
 --raw boots the kernel directly with an image made by tests/lib, for when the tool is not there.
 """
@@ -40,7 +40,7 @@ SOURCES = os.path.join(HERE, "src")
 OUT = os.path.join(qemu.BUILD, "programs")
 KILN = os.path.join(qemu.BUILD, "bin", "kiln")
 KEYS = {"kind", "packages", "tools", "build", "files", "command", "options", "expect", "output", "regex", "decode",
-        "decodes-to", "status", "ignore-stderr", "seconds"}
+        "decodes-to", "status", "seconds"}
 
 
 def load(path):
@@ -135,8 +135,8 @@ def by_tool(argv, files, options, seconds):
     return result.stdout, result.returncode, result.stderr
 
 
-def by_hand(argv, files, options, seconds):
-    contents = debian.closure_of_program(argv[0]) if "--bare" not in options else {}
+def by_hand(argv, files, options, seconds, packages=()):
+    contents = debian.closure_of_program(argv[0], packages) if "--bare" not in options else {}
     contents.update(image.needed_libraries(argv[0]))
     contents[argv[0]] = os.path.realpath(argv[0])
     contents.update(files)
@@ -152,7 +152,11 @@ def by_hand(argv, files, options, seconds):
 def check(name, definition, raw):
     argv, files = prepare(name, definition)
     seconds = int(definition.get("seconds", "60"))
-    output, status, errors = (by_hand if raw else by_tool)(argv, files, definition.get("options", ""), seconds)
+    options = definition.get("options", "")
+    if raw:
+        output, status, errors = by_hand(argv, files, options, seconds, definition.get("packages", "").split())
+    else:
+        output, status, errors = by_tool(argv, files, options, seconds)
     lines = b"\n" in output and output.count(b"\n") == output.count(b"\r\n")
     if lines:  # a terminal's line ends
         output = output.replace(b"\r\n", b"\n")
