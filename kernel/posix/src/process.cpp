@@ -354,6 +354,15 @@ Ref<Process> find_process(Pid pid) {
     return nullptr;
 }
 
+Pid next_pid(Pid after) {
+    Pid found = -1;
+    sync::IrqSpinGuard guard(g_table.lock);
+    for (Process& process : g_table.processes) {
+        if (process.pid() > after && (found < 0 || process.pid() < found)) found = process.pid();
+    }
+    return found;
+}
+
 Ref<Task> find_task(Pid tid) {
     sync::IrqSpinGuard guard(g_table.lock);
     for (Process& process : g_table.processes) {

@@ -47,14 +47,15 @@ TEST(SyscallTable, NumbersAreThoseOfTheHostsHeaders) {
         {"clone3", __NR_clone3},   {"faccessat2", __NR_faccessat2},
     };
     for (const Row& row : kRows) {
-        if (const auto it = host.find(row.name); it != host.end()) EXPECT_EQ(row.number, it->second) << row.name;
+        const auto it = host.find(row.name);
+        EXPECT_EQ(it == host.end() ? row.number : it->second, row.number) << row.name;
     }
 #endif
 }
 
 TEST(SyscallTable, PartialSupportIsExplained) {
     for (const Row& row : kRows) {
-        if (std::string(row.level) == "partial") EXPECT_STRNE(row.note, "") << row.name;
+        EXPECT_TRUE(std::string(row.level) != "partial" || *row.note != 0) << row.name;
     }
 }
 

@@ -36,6 +36,11 @@ public:
     Result<void> set_close_on_exec(int fd, bool on);
     /// For /proc/PID/fd: the next open descriptor ≥ `from`, −1 if none.
     int next_open(int from);
+    /// Numbers there is room for now (FDSize).
+    std::uint32_t capacity() {
+        sync::SpinGuard guard(lock_);
+        return capacity_;
+    }
     /// What fork(2) and close_range(CLOSE_RANGE_UNSHARE) want: a table of its own with the same
     /// files.
     Result<Ref<FdTable>> clone();

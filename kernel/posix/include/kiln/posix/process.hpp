@@ -259,6 +259,8 @@ Result<void> execute_program(const ExecArguments& arguments);
 
 /// ESRCH-like look-ups over all processes; null: none.
 Ref<Process> find_process(Pid pid);
+/// The lowest pid above `after`, −1 if there is none.
+Pid next_pid(Pid after);
 Ref<Task> find_task(Pid tid);
 
 /// What a task's end needs of the futexes, which register it: CLONE_CHILD_CLEARTID's word, and giving
