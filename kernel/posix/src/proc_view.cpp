@@ -1,6 +1,7 @@
 // What /proc shows of processes.
 #include <kiln/base/init_call.hpp>
 #include <kiln/fs/procfs.hpp>
+#include <kiln/hal/smp.hpp>
 #include <kiln/mem/user_ptr.hpp>
 #include <kiln/posix/process.hpp>
 
@@ -71,7 +72,8 @@ void describe_thread(const sched::Thread& thread, fs::ProcTask* out) {
     out->policy = params.policy;
     out->rt_priority = params.rt_priority;
     out->last_cpu = thread.last_cpu();
-    out->affinity = thread.affinity();
+    const std::uint32_t cpus = hal::cpu_count();
+    out->affinity = thread.affinity() & (cpus >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << cpus) - 1);
 }
 
 class View final : public fs::ProcessView {
@@ -103,6 +105,7 @@ public:
     }
     Result<void> describe(std::int32_t pid, std::int32_t tid, fs::ProcTask* out) override {
         auto process = TRY(process_of(pid));
+        if (tid == 0) tid = pid;
         Ref<Task> task = process->find_task(tid);
         // The main task may have ended before the others.
         if (!task && tid == pid) task = process->first_task();
@@ -160,7 +163,7 @@ public:
         Task* self = Task::current_or_null();
         auto process = TRY(process_of(pid));
         if (!self || &self->process() != process.get()) return Errno::kEPERM;
-        Ref<Task> task = process->find_task(tid);
+        Ref<Task> task = process->find_task(tid == 0 ? pid : tid);
         if (!task) return Errno::kESRCH;
         task->thread().set_name(name);
         return {};
