@@ -2,6 +2,7 @@
 #include <atomic>
 
 #include <kiln/abi/formats/end_record.hpp>
+#include <kiln/base/option.hpp>
 #include <kiln/base/panic.hpp>
 #include <kiln/debug/backtrace.hpp>
 #include <kiln/hal/cpu.hpp>
@@ -12,6 +13,15 @@ namespace {
 
 /// How often panic() was entered: a panic inside of it says less each time.
 constinit std::atomic<unsigned> depth{0};
+
+/// panic=halt: for a debugger that looks at the machine as it is.
+constinit bool halt_on_panic = false;
+
+bool apply_option(std::string_view value) {
+    halt_on_panic = value == "halt";
+    return halt_on_panic || value == "exit";
+}
+KILN_OPTION(panic, "panic", apply_option);
 
 }  // namespace
 
@@ -33,7 +43,7 @@ void kiln::panic(std::string_view reason) {
                                    *static_cast<std::uintptr_t*>(__builtin_frame_address(0)));
         }
     }
-    if (level >= 3) hal::halt_forever();
+    if (level >= 3 || halt_on_panic) hal::halt_forever();
     const std::size_t n =
         abi::format_end_record({.kind = abi::EndKind::kPanic, .value = 0, .reason = reason}, line);
     hal::power_off({line, n}, abi::kStatusPanic);

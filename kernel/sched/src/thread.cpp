@@ -94,8 +94,11 @@ Result<void> Thread::make_user(std::uint64_t root) {
         void* area = mem::allocate_aligned(hal::fpu_state_size(), 64);
         if (!area) return Errno::kENOMEM;
         hal::fpu_init_state(area);
+        // A switch in between would keep neither the old nor the new state.
+        const hal::IrqState state = hal::irq_save();
         if (this == &current()) hal::fpu_restore(area);
         fpu = area;
+        hal::irq_restore(state);
     }
     set_page_table_root(root);
     return {};
@@ -127,7 +130,8 @@ std::uint64_t Thread::cpu_time_ns() const {
 
 ThreadState Thread::state() const {
     const ThreadState s = state_.load(std::memory_order_acquire);
-    if (s == ThreadState::kRunnable && on_cpu_.load(std::memory_order_relaxed)) return ThreadState::kRunning;
+    if (s == ThreadState::kRunnable && on_cpu_.load(std::memory_order_relaxed))
+        return ThreadState::kRunning;
     return s;
 }
 

@@ -76,13 +76,11 @@ TrapFrame& current_user_frame() {
     return *reinterpret_cast<TrapFrame*>(cpu_local().kernel_stack - sizeof(TrapFrame));
 }
 
-void enter_user(const TrapFrame& frame) {
-    enter_user_frame(&frame);
-}
+void enter_user(const TrapFrame& frame) { enter_user_frame(&frame); }
 
 void load_page_table_root(PhysAddr root) {
     const IrqState state = irq_save();
-    arch::kiln_boot_cpu.loaded_root = root.value;
+    arch::this_cpu().loaded_root = root.value;
     arch::write_cr3(root.value);
     irq_restore(state);
 }

@@ -205,6 +205,10 @@ void kiln_trap(hal::TrapFrame* frame) {
 
 /// Vectors with a stack of their own.
 void kiln_trap_own_stack(hal::TrapFrame* frame) {
+    // In PRIVILEGE_USER an overflow of the kernel stack gets here: the page fault's frame had no room either.
+    constexpr std::uint64_t kNear = kPageSize;
+    if (frame->vector == VECTOR_DF && arch::read_cr2() - (frame->rsp - kNear) < 2 * kNear)
+        fatal(*frame, "kernel stack overflow", arch::read_cr2());
     fatal(*frame, exception_name(frame->vector), frame->rip);
 }
 
