@@ -211,6 +211,9 @@ namespace kiln::hal {
 
 void (*preempt_hook)() = nullptr;
 void set_preempt_hook(void (*hook)()) { preempt_hook = hook; }
+void preempt_point() {
+    if (preempt_hook != nullptr && irqs_enabled()) preempt_hook();
+}
 
 void halt_forever() {
     for (;;) asm volatile("cli; hlt");

@@ -50,6 +50,8 @@ inline std::uint64_t cycle_counter() {
 
 /// Set by set_preempt_hook(); not for others.
 extern void (*preempt_hook)();
+/// The rare half of preempt_enable(), out of line because there are hundreds of the other half.
+[[gnu::cold]] void preempt_point();
 
 inline void preempt_disable() {
     asm volatile("incl %%gs:%c0" : : "i"(offsetof(CpuLocal, preempt_count)) : "memory", "cc");
@@ -66,8 +68,7 @@ inline void preempt_enable() {
                      : "=@ccnz"(wanted)
                      : "i"(offsetof(CpuLocal, need_resched))
                      : "memory");
-        if (__builtin_expect(wanted, 0) && preempt_hook != nullptr && irqs_enabled())
-            preempt_hook();
+        if (__builtin_expect(wanted, 0)) preempt_point();
     }
 }
 
