@@ -16,8 +16,9 @@ constinit sched::Mutex g_links{sync::LockRank::kEpollLinks};
 constexpr std::uint32_t kPrivateBits = kEpollExclusive | kEpollWakeUp | kEpollOneShot | kEpollEdge;
 constexpr std::uint32_t kAlways = vfs::kPollErr | vfs::kPollHup;
 // What EPOLLEXCLUSIVE goes together with (epoll_ctl(2)).
-constexpr std::uint32_t kExclusiveAllowed =
-    vfs::kPollIn | vfs::kPollOut | vfs::kPollErr | vfs::kPollHup | kEpollWakeUp | kEpollEdge | kEpollExclusive;
+constexpr std::uint32_t kExclusiveAllowed = vfs::kPollIn | vfs::kPollOut | vfs::kPollErr |
+                                            vfs::kPollHup | kEpollWakeUp | kEpollEdge |
+                                            kEpollExclusive;
 /// Epolls in a chain of epolls that watch each other (EP_MAX_NESTS).
 constexpr int kMaxNests = 4;
 constexpr int kTooDeep = 1000;
@@ -45,7 +46,11 @@ struct EpollFile::Registration {
 };
 
 EpollFile::Item::Item(EpollFile& owner, vfs::File& watched, int fd, const EpollEvent& event)
-    : epoll(&owner), file(&watched), key{&watched, fd}, data(event.data), events(event.events | kAlways) {}
+    : epoll(&owner),
+      file(&watched),
+      key{&watched, fd},
+      data(event.data),
+      events(event.events | kAlways) {}
 
 class EpollFile::ItemPollWaiter final : public vfs::PollWaiter {
 public:
@@ -67,7 +72,9 @@ private:
     Item& item_;
 };
 
-Result<Ref<vfs::File>> EpollFile::create() { return Ref<vfs::File>(TRY(mem::make_ref<EpollFile>())); }
+Result<Ref<vfs::File>> EpollFile::create() {
+    return Ref<vfs::File>(TRY(mem::make_ref<EpollFile>()));
+}
 
 EpollFile::EpollFile() : File(abi::kO_RDWR) {}
 
@@ -165,7 +172,8 @@ Result<void> EpollFile::add(int fd, vfs::File& file, const EpollEvent& event) {
     if (!can_be_polled(file)) return Errno::kEPERM;
     EpollFile* const inner = as_epoll(file);
     if (&file == this) return Errno::kEINVAL;
-    if ((event.events & kEpollExclusive) != 0 && (inner || (event.events & ~kExclusiveAllowed) != 0))
+    if ((event.events & kEpollExclusive) != 0 &&
+        (inner || (event.events & ~kExclusiveAllowed) != 0))
         return Errno::kEINVAL;
     sched::MutexGuard links(g_links);
     if (inner && inner->depth_below(*this) + 1 + height_above() > kMaxNests) return Errno::kELOOP;
@@ -222,7 +230,8 @@ Result<std::uint32_t> EpollFile::collect(mem::UserPtr<EpollEvent> out, std::uint
     {
         sched::MutexGuard scan(scan_lock_);
         // Level-triggered items go back to the end at once, so look only at as many as there are now.
-        for (std::uint32_t left = ready_count_.load(std::memory_order_relaxed); left != 0 && stored < limit; left--) {
+        for (std::uint32_t left = ready_count_.load(std::memory_order_relaxed);
+             left != 0 && stored < limit; left--) {
             Item* item = pop_ready();
             if (!item) break;
             const std::uint32_t events = item->file->poll(nullptr) & item->events & ~kPrivateBits;
@@ -254,8 +263,8 @@ Result<std::uint32_t> EpollFile::collect(mem::UserPtr<EpollEvent> out, std::uint
     return stored;
 }
 
-Result<std::uint32_t> EpollFile::wait(mem::UserPtr<EpollEvent> out, std::uint32_t limit, time::Deadline deadline,
-                                      std::uint64_t slack_ns) {
+Result<std::uint32_t> EpollFile::wait(mem::UserPtr<EpollEvent> out, std::uint32_t limit,
+                                      time::Deadline deadline, std::uint64_t slack_ns) {
     (void)slack_ns;
     const auto has_ready = [this] { return ready_count_.load(std::memory_order_seq_cst) != 0; };
     for (;;) {
@@ -266,7 +275,8 @@ Result<std::uint32_t> EpollFile::wait(mem::UserPtr<EpollEvent> out, std::uint32_
         if (deadline == 0) return std::uint32_t{0};
         sched::WaitEntry entry;
         entry.exclusive = true;
-        const Result<void> waited = waiters_.wait(entry, has_ready, sched::Interruptible::kYes, deadline);
+        const Result<void> waited =
+            waiters_.wait(entry, has_ready, sched::Interruptible::kYes, deadline);
         if (waited.error() == Errno::kETIMEDOUT) {
             deadline = 0;  // one last look
         } else if (!waited.ok()) {
@@ -292,7 +302,9 @@ std::uint32_t EpollFile::poll(vfs::PollWaiter* waiter) {
     return 0;
 }
 
-std::size_t EpollFile::describe(std::span<char> out) const { return format_to(out, "anon_inode:[eventpoll]"); }
+std::size_t EpollFile::describe(std::span<char> out) const {
+    return format_to(out, "anon_inode:[eventpoll]");
+}
 
 void init_epoll() { vfs::File::set_watchers_hook(EpollFile::file_ends); }
 

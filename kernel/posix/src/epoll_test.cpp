@@ -17,7 +17,8 @@ using sched::testing::SchedTest;
 
 constexpr std::uint64_t kMs = 1'000'000;
 
-Ref<vfs::File> make_event(std::uint32_t initial = 0, EventFile::Kind kind = EventFile::Kind::kCounter,
+Ref<vfs::File> make_event(std::uint32_t initial = 0,
+                          EventFile::Kind kind = EventFile::Kind::kCounter,
                           std::uint32_t flags = 0) {
     return *EventFile::create(initial, kind, flags);
 }
@@ -121,7 +122,9 @@ TEST_F(TimerFileTest, TheWallClockMoves) {
     const std::uint64_t now = time::realtime_ns();
     ASSERT_TRUE(timer(file).set({now + 1000 * kMs, 0}, TimerFile::Base::kAbsolute, &before).ok());
     ASSERT_TRUE(timer(relative).set({1000 * kMs, 0}, TimerFile::Base::kRelative, &before).ok());
-    ASSERT_TRUE(timer(canceled).set({now + 5000 * kMs, 0}, TimerFile::Base::kAbsoluteCancelOnSet, &before).ok());
+    ASSERT_TRUE(timer(canceled)
+                    .set({now + 5000 * kMs, 0}, TimerFile::Base::kAbsoluteCancelOnSet, &before)
+                    .ok());
     time::set_realtime_ns(now + 999 * kMs);
     EXPECT_EQ(get(*canceled).error(), Errno::kECANCELED);
     EXPECT_EQ(get(*canceled).error(), Errno::kEAGAIN);
@@ -191,7 +194,8 @@ protected:
     EpollFile& epoll() { return static_cast<EpollFile&>(*file); }
     static EpollFile& epoll(const Ref<vfs::File>& f) { return static_cast<EpollFile&>(*f); }
     Result<std::uint32_t> wait(std::uint32_t limit = 16, time::Deadline deadline = 0) {
-        return epoll().wait(mem::UserPtr<EpollEvent>(reinterpret_cast<std::uintptr_t>(events)), limit, deadline);
+        return epoll().wait(mem::UserPtr<EpollEvent>(reinterpret_cast<std::uintptr_t>(events)),
+                            limit, deadline);
     }
     Ref<vfs::File> file;
     EpollEvent events[16];
@@ -202,7 +206,8 @@ TEST_F(EpollTest, AddModifyRemove) {
     EXPECT_EQ(epoll().modify(3, *e, {vfs::kPollIn, 7}).error(), Errno::kENOENT);
     EXPECT_TRUE(epoll().add(3, *e, {vfs::kPollIn, 7}).ok());
     EXPECT_EQ(epoll().add(3, *e, {vfs::kPollIn, 7}).error(), Errno::kEEXIST);
-    EXPECT_TRUE(epoll().add(4, *e, {vfs::kPollIn, 8}).ok()) << "the same file by another descriptor";
+    EXPECT_TRUE(epoll().add(4, *e, {vfs::kPollIn, 8}).ok())
+        << "the same file by another descriptor";
     EXPECT_EQ(*wait(), 2u);
     EXPECT_EQ(events[0].events, vfs::kPollIn);
     EXPECT_EQ(events[0].data + events[1].data, 15u);
@@ -247,14 +252,16 @@ TEST_F(EpollTest, LimitTakesTurns) {
     std::vector<Ref<vfs::File>> files;
     for (int i = 0; i < 5; i++) {
         files.push_back(make_event(1));
-        ASSERT_TRUE(epoll().add(i, *files.back(), {vfs::kPollIn, static_cast<std::uint64_t>(i)}).ok());
+        ASSERT_TRUE(
+            epoll().add(i, *files.back(), {vfs::kPollIn, static_cast<std::uint64_t>(i)}).ok());
     }
     std::vector<std::uint64_t> seen;
     for (int i = 0; i < 5; i++) {
         ASSERT_EQ(*wait(1), 1u);
         seen.push_back(events[0].data);
     }
-    EXPECT_EQ(seen, (std::vector<std::uint64_t>{0, 1, 2, 3, 4})) << "level-triggered ones go to the end";
+    EXPECT_EQ(seen, (std::vector<std::uint64_t>{0, 1, 2, 3, 4}))
+        << "level-triggered ones go to the end";
 }
 
 TEST_F(EpollTest, AClosedFileLeaves) {
@@ -334,7 +341,8 @@ TEST_F(EpollTest, NestingHasALimit) {
 TEST_F(EpollTest, ExclusiveWakesOne) {
     auto e = make_event(0, EventFile::Kind::kSemaphore);
     auto other = *EpollFile::create();
-    EXPECT_EQ(epoll().add(1, *e, {vfs::kPollIn | kEpollExclusive | kEpollOneShot, 1}).error(), Errno::kEINVAL);
+    EXPECT_EQ(epoll().add(1, *e, {vfs::kPollIn | kEpollExclusive | kEpollOneShot, 1}).error(),
+              Errno::kEINVAL);
     EXPECT_EQ(epoll().add(1, *other, {vfs::kPollIn | kEpollExclusive, 1}).error(), Errno::kEINVAL);
     int woken = 0;
     EpollEvent got[2];
@@ -342,8 +350,9 @@ TEST_F(EpollTest, ExclusiveWakesOne) {
         auto& ep = i == 0 ? epoll() : epoll(other);
         ASSERT_TRUE(ep.add(1, *e, {vfs::kPollIn | kEpollExclusive, 1}).ok());
         spawn([&ep, &woken, &got, i] {
-            const auto n = ep.wait(mem::UserPtr<EpollEvent>(reinterpret_cast<std::uintptr_t>(&got[i])), 1,
-                                   time::deadline_after(5 * kMs));
+            const auto n =
+                ep.wait(mem::UserPtr<EpollEvent>(reinterpret_cast<std::uintptr_t>(&got[i])), 1,
+                        time::deadline_after(5 * kMs));
             if (n.ok()) woken += static_cast<int>(*n);
         });
     }
@@ -360,7 +369,8 @@ TEST_F(EpollTest, ATimerWakesItFromItsInterrupt) {
     auto t = *TimerFile::create(TimerFile::Clock::kMonotonic, 0);
     ASSERT_TRUE(epoll().add(1, *t, {vfs::kPollIn, 5}).ok());
     TimerFile::Setting before;
-    ASSERT_TRUE(static_cast<TimerFile&>(*t).set({kMs, 0}, TimerFile::Base::kRelative, &before).ok());
+    ASSERT_TRUE(
+        static_cast<TimerFile&>(*t).set({kMs, 0}, TimerFile::Base::kRelative, &before).ok());
     EXPECT_EQ(*wait(16, time::kForever), 1u);
     EXPECT_EQ(events[0].data, 5u);
 }
@@ -399,8 +409,9 @@ TEST_F(EpollTest, RandomUseLosesNoEvent) {
             spawn([&] {
                 EpollEvent got[2];
                 while (writers != 0 || taken != written) {
-                    const auto n = epoll().wait(mem::UserPtr<EpollEvent>(reinterpret_cast<std::uintptr_t>(got)), 2,
-                                                time::deadline_after(writers != 0 ? 1'000'000 : 10'000));
+                    const auto n = epoll().wait(
+                        mem::UserPtr<EpollEvent>(reinterpret_cast<std::uintptr_t>(got)), 2,
+                        time::deadline_after(writers != 0 ? 1'000'000 : 10'000));
                     ASSERT_TRUE(n.ok());
                     for (std::uint32_t i = 0; i < *n; i++) {
                         maybe_preempt();
@@ -409,7 +420,8 @@ TEST_F(EpollTest, RandomUseLosesNoEvent) {
                         if (value.ok()) taken += *value;
                         if (got[i].data % 3 == 2) {
                             const EpollEvent again{vfs::kPollIn | kEpollOneShot, got[i].data};
-                            ASSERT_TRUE(epoll().modify(static_cast<int>(got[i].data), f, again).ok());
+                            ASSERT_TRUE(
+                                epoll().modify(static_cast<int>(got[i].data), f, again).ok());
                         }
                     }
                 }

@@ -83,6 +83,8 @@ std::uint32_t EventFile::poll(vfs::PollWaiter* waiter) {
     return events;
 }
 
-std::size_t EventFile::describe(std::span<char> out) const { return format_to(out, "anon_inode:[eventfd]"); }
+std::size_t EventFile::describe(std::span<char> out) const {
+    return format_to(out, "anon_inode:[eventfd]");
+}
 
 }  // namespace kiln::posix

@@ -70,8 +70,14 @@ std::uint32_t wake_key(const Key& key, std::uint32_t limit, std::uint32_t bits) 
 // FUTEX_OP: operation in bits 28…30 (31: the argument is a shift count), comparison in 24…27, arguments in 12…23
 // and 0…11, both signed (include/uapi/linux/futex.h).
 enum : std::uint32_t { kOpSet, kOpAdd, kOpOr, kOpAndNot, kOpXor };
-enum : std::uint32_t { kCompareEqual, kCompareNotEqual, kCompareLess, kCompareLessEqual, kCompareGreater,
-                       kCompareGreaterEqual };
+enum : std::uint32_t {
+    kCompareEqual,
+    kCompareNotEqual,
+    kCompareLess,
+    kCompareLessEqual,
+    kCompareGreater,
+    kCompareGreaterEqual
+};
 
 struct WakeOperation {
     std::uint32_t operation;
@@ -80,14 +86,17 @@ struct WakeOperation {
     std::int32_t compared;
 };
 
-constexpr std::int32_t sign_extend_12(std::uint32_t v) { return static_cast<std::int32_t>(v << 20) >> 20; }
+constexpr std::int32_t sign_extend_12(std::uint32_t v) {
+    return static_cast<std::int32_t>(v << 20) >> 20;
+}
 
 Result<WakeOperation> decode(std::uint32_t encoded) {
     WakeOperation op{.operation = (encoded >> 28) & 7,
                      .comparison = (encoded >> 24) & 15,
                      .argument = sign_extend_12((encoded >> 12) & 0xfff),
                      .compared = sign_extend_12(encoded & 0xfff)};
-    if ((encoded & 0x80000000u) != 0) op.argument = static_cast<std::int32_t>(1u << (op.argument & 31));
+    if ((encoded & 0x80000000u) != 0)
+        op.argument = static_cast<std::int32_t>(1u << (op.argument & 31));
     if (op.operation > kOpXor || op.comparison > kCompareGreaterEqual) return Errno::kENOSYS;
     return op;
 }
@@ -133,7 +142,8 @@ Result<Key> key_of(Address address) {
     if (address.scope == Scope::kPrivate || !space) return Key{space, address.value};
     vm::MappingInfo mapping;
     if (!space->find_mapping({address.value}, &mapping)) return Errno::kEFAULT;
-    if (mapping.sharing == vm::Sharing::kPrivate || !mapping.object) return Key{space, address.value};
+    if (mapping.sharing == vm::Sharing::kPrivate || !mapping.object)
+        return Key{space, address.value};
     return Key{mapping.object, mapping.offset + (address.value - mapping.begin.value)};
 }
 
@@ -175,8 +185,8 @@ Result<void> sleep(Waiter& waiter, time::Deadline deadline, std::uint64_t slack_
     }
 }
 
-Result<void> wait(Address address, std::uint32_t expected, std::uint32_t bits, time::Deadline deadline,
-                  std::uint64_t slack_ns) {
+Result<void> wait(Address address, std::uint32_t expected, std::uint32_t bits,
+                  time::Deadline deadline, std::uint64_t slack_ns) {
     if (bits == 0) return Errno::kEINVAL;
     Waiter waiter;
     waiter.bits = bits;
@@ -211,8 +221,8 @@ Result<std::uint32_t> wake(Address address, std::uint32_t limit, std::uint32_t b
     return wake_key(TRY(key_of(address)), limit, bits);
 }
 
-Result<std::uint32_t> requeue(Address from, std::uint32_t wake_limit, Address to, std::uint32_t requeue_limit,
-                              const std::uint32_t* expected) {
+Result<std::uint32_t> requeue(Address from, std::uint32_t wake_limit, Address to,
+                              std::uint32_t requeue_limit, const std::uint32_t* expected) {
     for (;;) {
         const Key key = TRY(key_of(from));
         const Key target = TRY(key_of(to));
@@ -248,8 +258,8 @@ Result<std::uint32_t> requeue(Address from, std::uint32_t wake_limit, Address to
     }
 }
 
-Result<std::uint32_t> wake_op(Address first, std::uint32_t limit, Address second, std::uint32_t second_limit,
-                              std::uint32_t operation) {
+Result<std::uint32_t> wake_op(Address first, std::uint32_t limit, Address second,
+                              std::uint32_t second_limit, std::uint32_t operation) {
     const Key key = TRY(key_of(first));
     const Key second_key = TRY(key_of(second));
     const WakeOperation op = TRY(decode(operation));
@@ -267,7 +277,9 @@ Result<std::uint32_t> wake_op(Address first, std::uint32_t limit, Address second
 
 void clear_and_wake(std::uintptr_t address) {
     const std::uint32_t zero = 0;
-    if (!hal::is_user_range(address, sizeof(zero)) || hal::copy_to_user(address, &zero, sizeof(zero)) != 0) return;
+    if (!hal::is_user_range(address, sizeof(zero)) ||
+        hal::copy_to_user(address, &zero, sizeof(zero)) != 0)
+        return;
     // Shared, as Linux does: pthread_join and the like wait without FUTEX_PRIVATE_FLAG.
     (void)wake({address, Scope::kShared}, 1);
 }
@@ -275,10 +287,10 @@ void clear_and_wake(std::uintptr_t address) {
 void init() {
     for (auto& storage : g_buckets) ::new (static_cast<void*>(storage)) Bucket;
     set_futex_hooks({clear_and_wake, [](Task& task) {
-        if (task.robust_list != 0) exit_robust_list(task.robust_list, task.tid());
-        task.robust_list = 0;
-        exit_pi_owner(task.tid());
-    }});
+                         if (task.robust_list != 0) exit_robust_list(task.robust_list, task.tid());
+                         task.robust_list = 0;
+                         exit_pi_owner(task.tid());
+                     }});
 }
 
 }  // namespace kiln::posix::futex

@@ -21,21 +21,24 @@ Waiter* best_waiter(Bucket& bucket, const Key& key) {
     Waiter* best = nullptr;
     for (Waiter& waiter : bucket.list) {
         if (waiter.key != key || waiter.tid == 0) continue;
-        if (!best || waiter.thread->params().rt_priority > best->thread->params().rt_priority) best = &waiter;
+        if (!best || waiter.thread->params().rt_priority > best->thread->params().rt_priority)
+            best = &waiter;
     }
     return best;
 }
 
 /// Gives the lock, whose word is at `address` for the running task, to `next`, whose bucket is locked; `flags` go into
 /// the word. False: the word is not in memory.
-bool hand_over(Bucket& bucket, Waiter& next, std::uintptr_t address, std::uint32_t current, std::uint32_t flags) {
+bool hand_over(Bucket& bucket, Waiter& next, std::uintptr_t address, std::uint32_t current,
+               std::uint32_t flags) {
     bool others = false;
     for (Waiter& waiter : bucket.list) {
         if (&waiter == &next || waiter.key != next.key || waiter.tid == 0) continue;
         waiter.owner_tid = next.tid;
         others = true;
     }
-    const std::uint32_t desired = static_cast<std::uint32_t>(next.tid) | flags | (others ? kWaiters : 0);
+    const std::uint32_t desired =
+        static_cast<std::uint32_t>(next.tid) | flags | (others ? kWaiters : 0);
     for (std::uint32_t seen = current;;) {
         const std::uint32_t old = seen;
         if (!cmpxchg_nofault(address, &seen, desired)) return false;
@@ -127,7 +130,9 @@ Result<void> lock_pi(Address address, std::int32_t tid, time::Deadline deadline)
     return acquire(address, tid, true, deadline);
 }
 
-Result<void> trylock_pi(Address address, std::int32_t tid) { return acquire(address, tid, false, 0); }
+Result<void> trylock_pi(Address address, std::int32_t tid) {
+    return acquire(address, tid, false, 0);
+}
 
 Result<void> unlock_pi(Address address, std::int32_t tid) {
     for (;;) {
@@ -165,10 +170,12 @@ void exit_pi_owner(std::int32_t tid) {
             for (Waiter& waiter : bucket.list) {
                 // The word is written through this task's address space: another one's waiters keep waiting
                 // until they look for the owner again.
-                if (waiter.owner_tid != tid || waiter.tid == 0 || waiter.key.owner != space) continue;
+                if (waiter.owner_tid != tid || waiter.tid == 0 || waiter.key.owner != space)
+                    continue;
                 Waiter* next = best_waiter(bucket, waiter.key);
                 std::uint32_t value = 0;
-                if (!load_nofault(next->address, &value) || (value & kTidMask) != static_cast<std::uint32_t>(tid) ||
+                if (!load_nofault(next->address, &value) ||
+                    (value & kTidMask) != static_cast<std::uint32_t>(tid) ||
                     !hand_over(bucket, *next, next->address, value, kOwnerDied)) {
                     waiter.owner_tid = 0;
                     continue;
@@ -193,7 +200,8 @@ constexpr std::uint64_t kPiBit = 1;
 
 template <typename T>
 bool read_user(std::uint64_t address, T* out) {
-    return hal::is_user_range(address, sizeof(T)) && hal::copy_from_user(out, address, sizeof(T)) == 0;
+    return hal::is_user_range(address, sizeof(T)) &&
+           hal::copy_from_user(out, address, sizeof(T)) == 0;
 }
 
 // handle_futex_death() of Linux.
@@ -241,7 +249,8 @@ void exit_robust_list(std::uintptr_t head_address, std::int32_t tid) {
         // Read on before the futex is given away: then others may change the entry.
         std::uint64_t next;
         const bool readable = read_user(entry & ~kPiBit, &next);
-        if ((entry & ~kPiBit) != (head.pending & ~kPiBit)) futex_death(entry, head.futex_offset, tid, false);
+        if ((entry & ~kPiBit) != (head.pending & ~kPiBit))
+            futex_death(entry, head.futex_offset, tid, false);
         if (!readable) return;
         entry = next;
     }

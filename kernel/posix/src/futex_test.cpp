@@ -34,7 +34,8 @@ TEST_F(FutexTest, WaitWantsTheExpectedValue) {
 }
 
 TEST_F(FutexTest, BadAddresses) {
-    EXPECT_EQ(wake({reinterpret_cast<std::uintptr_t>(&word) + 2, Scope::kPrivate}, 1).error(), Errno::kEINVAL);
+    EXPECT_EQ(wake({reinterpret_cast<std::uintptr_t>(&word) + 2, Scope::kPrivate}, 1).error(),
+              Errno::kEINVAL);
     EXPECT_EQ(wake({0, Scope::kPrivate}, 1).error(), Errno::kEFAULT);
     host::set_bad_user_range(&word, sizeof(word));
     EXPECT_EQ(wait(at(word), 0, kMatchAny, time::kForever).error(), Errno::kEFAULT);
@@ -123,8 +124,8 @@ TEST_F(FutexTest, ATimedOutWaiterLeavesTheQueueItWasMovedTo) {
     EXPECT_EQ(*wake(at(other), 1), 0u);
 }
 
-constexpr std::uint32_t op(std::uint32_t operation, std::uint32_t argument, std::uint32_t comparison,
-                           std::uint32_t compared) {
+constexpr std::uint32_t op(std::uint32_t operation, std::uint32_t argument,
+                           std::uint32_t comparison, std::uint32_t compared) {
     return operation << 28 | comparison << 24 | (argument & 0xfff) << 12 | (compared & 0xfff);
 }
 
@@ -154,7 +155,8 @@ TEST_F(FutexTest, WakeOpChangesAndCompares) {
         });
     }
     sched::yield();
-    EXPECT_EQ(*wake_op(at(word), 1, at(other), 1, op(0, 1, 4, 0)), 1u) << "0 > 0 is false: only the first";
+    EXPECT_EQ(*wake_op(at(word), 1, at(other), 1, op(0, 1, 4, 0)), 1u)
+        << "0 > 0 is false: only the first";
     other = 0;
     EXPECT_EQ(*wake_op(at(word), 1, at(other), 1, op(0, 1, 0, 0)), 1u) << "0 == 0";
     join_all();
@@ -180,7 +182,8 @@ TEST_F(FutexTest, AMutexOnItExcludes) {
                     if (c != 2) c = m.exchange(2);
                     while (c != 0) {
                         maybe_preempt();
-                        (void)wait(at(word), 2, kMatchAny, random() % 4 ? time::kForever : time::deadline_after(10'000));
+                        (void)wait(at(word), 2, kMatchAny,
+                                   random() % 4 ? time::kForever : time::deadline_after(10'000));
                         c = m.exchange(2);
                     }
                 }

@@ -22,7 +22,8 @@ constexpr std::uint32_t kFionread = 0x541b;
 constinit std::atomic<std::uint64_t> g_next_inode_number{1u << 16};
 
 std::byte** allocate_slots(std::size_t capacity) {
-    return static_cast<std::byte**>(mem::allocate_zeroed(capacity / kPageSize * sizeof(std::byte*)));
+    return static_cast<std::byte**>(
+        mem::allocate_zeroed(capacity / kPageSize * sizeof(std::byte*)));
 }
 
 }  // namespace
@@ -181,7 +182,8 @@ Result<std::size_t> Pipe::write(mem::IoBuffer& from, bool nonblocking, bool* bro
         sched::WaitEntry entry;
         entry.exclusive = true;
         entry.events = vfs::kPollOut;
-        const Result<void> waited = writable_.wait(entry, [&] { return (over = attempt()) || done != before; });
+        const Result<void> waited =
+            writable_.wait(entry, [&] { return (over = attempt()) || done != before; });
         announce(before);
         if (!waited.ok()) {
             error = Errno::kERESTARTSYS;
@@ -237,12 +239,14 @@ Result<std::size_t> Pipe::set_capacity(std::size_t bytes) {
         if (!slots) return Errno::kENOMEM;
         // Pages keep their order; positions are renumbered from the first page's start.
         const std::uint64_t first = head_ - head_ % kPageSize;
-        const std::uint64_t pages = used_locked() == 0 ? 0 : (tail_ - first + kPageSize - 1) / kPageSize;
+        const std::uint64_t pages =
+            used_locked() == 0 ? 0 : (tail_ - first + kPageSize - 1) / kPageSize;
         if (pages > wanted / kPageSize) {
             mem::release(slots);
             return Errno::kEBUSY;
         }
-        for (std::uint64_t i = 0; i < pages; i++) slots[i] = std::exchange(*slot(first + i * kPageSize), nullptr);
+        for (std::uint64_t i = 0; i < pages; i++)
+            slots[i] = std::exchange(*slot(first + i * kPageSize), nullptr);
         for (std::size_t i = 0; i < capacity_ / kPageSize; i++) {
             if (pages_[i]) drop_page(pages_[i]);
         }
@@ -307,7 +311,8 @@ Result<void> Pipe::open_fifo_end(bool reader, bool writer, bool nonblocking) {
     sched::WaitEntry entry;
     const auto met = [&] {
         sched::MutexGuard guard(lock_);
-        return reader ? writers_ != 0 || writer_openings_ != seen : readers_ != 0 || reader_openings_ != seen;
+        return reader ? writers_ != 0 || writer_openings_ != seen
+                      : readers_ != 0 || reader_openings_ != seen;
     };
     if (met()) return {};
     if (!queue.wait(entry, met).ok()) {
@@ -323,23 +328,29 @@ PipeFile::PipeFile(Ref<Pipe> pipe, std::uint32_t flags) : File(flags), pipe_(std
 
 PipeFile::~PipeFile() { pipe_->close_end(is_readable(), is_writable()); }
 
-Result<std::size_t> PipeFile::read(mem::IoBuffer& to, std::uint64_t*) { return pipe_->read(to, is_nonblocking()); }
+Result<std::size_t> PipeFile::read(mem::IoBuffer& to, std::uint64_t*) {
+    return pipe_->read(to, is_nonblocking());
+}
 
 Result<std::size_t> PipeFile::write(mem::IoBuffer& from, std::uint64_t*) {
     bool broken;
     Result<std::size_t> written = pipe_->write(from, is_nonblocking(), &broken);
     if (broken) {
         // write(2): "the writing process will also receive a SIGPIPE signal".
-        if (Task* task = Task::current_or_null()) (void)send_signal(*task, make_signal(kSigPipe, kSiKernel));
+        if (Task* task = Task::current_or_null())
+            (void)send_signal(*task, make_signal(kSigPipe, kSiKernel));
     }
     return written;
 }
 
-std::uint32_t PipeFile::poll(vfs::PollWaiter* waiter) { return pipe_->poll(waiter, is_readable(), is_writable()); }
+std::uint32_t PipeFile::poll(vfs::PollWaiter* waiter) {
+    return pipe_->poll(waiter, is_readable(), is_writable());
+}
 
 Result<std::int64_t> PipeFile::ioctl(std::uint32_t request, std::uintptr_t argument) {
     if (request != kFionread) return Errno::kENOTTY;
-    TRY(mem::UserPtr<std::int32_t>(argument).write(static_cast<std::int32_t>(pipe_->readable_bytes())));
+    TRY(mem::UserPtr<std::int32_t>(argument).write(
+        static_cast<std::int32_t>(pipe_->readable_bytes())));
     return std::int64_t{0};
 }
 

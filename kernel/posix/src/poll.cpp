@@ -53,7 +53,8 @@ ThreadPollWaiter::~ThreadPollWaiter() {
     }
 }
 
-Result<std::uint32_t> poll_files(std::span<PollRequest> requests, time::Deadline deadline, std::uint64_t slack_ns) {
+Result<std::uint32_t> poll_files(std::span<PollRequest> requests, time::Deadline deadline,
+                                 std::uint64_t slack_ns) {
     ThreadPollWaiter waiter;
     // The first look registers with each queue, unless nothing will be waited for.
     bool registering = deadline != 0;
@@ -66,7 +67,8 @@ Result<std::uint32_t> poll_files(std::span<PollRequest> requests, time::Deadline
             if (!request.file) continue;
             const std::uint32_t wanted = request.events | request.always;
             waiter.set_interest(wanted);
-            request.result = request.file->poll(registering && count == 0 ? &waiter : nullptr) & wanted;
+            request.result =
+                request.file->poll(registering && count == 0 ? &waiter : nullptr) & wanted;
             if (request.result != 0) count++;
         }
         registering = false;

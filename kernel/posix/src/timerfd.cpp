@@ -27,7 +27,8 @@ Result<Ref<vfs::File>> TimerFile::create(Clock clock, std::uint32_t flags) {
     return Ref<vfs::File>(TRY(mem::make_ref<TimerFile>(clock, abi::kO_RDONLY | flags)));
 }
 
-TimerFile::TimerFile(Clock clock, std::uint32_t flags) : File(flags), clock_(clock), timer_(expired, this) {
+TimerFile::TimerFile(Clock clock, std::uint32_t flags)
+    : File(flags), clock_(clock), timer_(expired, this) {
     if (clock_ == Clock::kRealtime) g_wall_clock.lock()->list.push_back(*this);
 }
 
@@ -142,7 +143,8 @@ Result<void> TimerFile::set(Setting setting, Base base, Setting* before) {
     interval_ns_ = setting.interval_ns;
     next_ns_ = 0;
     // A relative time runs on whatever is done to the wall clock.
-    follows_wall_clock_ = clock_ == Clock::kRealtime && base != Base::kRelative && setting.value_ns != 0;
+    follows_wall_clock_ =
+        clock_ == Clock::kRealtime && base != Base::kRelative && setting.value_ns != 0;
     if (setting.value_ns != 0) {
         if (base != Base::kRelative) {
             next_ns_ = setting.value_ns;
@@ -178,7 +180,9 @@ std::uint32_t TimerFile::poll(vfs::PollWaiter* waiter) {
     return ticks_ != 0 || canceled_ ? vfs::kPollIn : 0u;
 }
 
-std::size_t TimerFile::describe(std::span<char> out) const { return format_to(out, "anon_inode:[timerfd]"); }
+std::size_t TimerFile::describe(std::span<char> out) const {
+    return format_to(out, "anon_inode:[timerfd]");
+}
 
 void init_timer_files() { time::set_clock_step_listener(TimerFile::clock_was_set); }
 

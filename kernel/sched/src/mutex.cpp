@@ -5,12 +5,15 @@
 namespace kiln::sched {
 namespace {
 
-bool may_nest_in_itself(sync::LockRank rank) { return rank == sync::LockRank::kInode || rank == sync::LockRank::kEpollScan; }
+bool may_nest_in_itself(sync::LockRank rank) {
+    return rank == sync::LockRank::kInode || rank == sync::LockRank::kEpollScan;
+}
 
 }  // namespace
 
 void check_sleeping_lock_order(sync::LockRank rank) {
-    if (sync::held_spinlock_count() != 0) panicf("sleeping lock (rank {}) taken under a spinlock", rank);
+    if (sync::held_spinlock_count() != 0)
+        panicf("sleeping lock (rank {}) taken under a spinlock", rank);
     if (!hal::current_context()) return;  // before init(): one flow of control
     const Thread& self = Thread::current();
     if (rank == sync::LockRank::kUnranked) return;
@@ -33,7 +36,8 @@ void note_sleeping_unlock(sync::LockRank rank) {
     Thread& self = Thread::current();
     for (std::uint8_t i = self.held_rank_count_; i-- > 0;) {
         if (self.held_ranks_[i] != rank) continue;
-        for (std::uint8_t j = i + 1; j < self.held_rank_count_; j++) self.held_ranks_[j - 1] = self.held_ranks_[j];
+        for (std::uint8_t j = i + 1; j < self.held_rank_count_; j++)
+            self.held_ranks_[j - 1] = self.held_ranks_[j];
         self.held_rank_count_--;
         return;
     }
@@ -44,7 +48,8 @@ Result<void> Mutex::lock_slowly(Interruptible interruptible) {
     KILN_ASSERT(!is_held_by_current());
     WaitEntry entry;
     entry.exclusive = true;
-    return queue_.wait(entry, [this] { return acquire(); }, interruptible);
+    return queue_.wait(
+        entry, [this] { return acquire(); }, interruptible);
 }
 
 Result<void> Mutex::lock_interruptible() {
@@ -57,7 +62,8 @@ Result<void> Mutex::lock_interruptible() {
 bool RwLock::acquire_read() {
     std::int32_t readers = state_.load(std::memory_order_relaxed);
     while (readers >= 0 && writers_waiting_.load(std::memory_order_seq_cst) == 0) {
-        if (state_.compare_exchange_weak(readers, readers + 1, std::memory_order_seq_cst, std::memory_order_relaxed))
+        if (state_.compare_exchange_weak(readers, readers + 1, std::memory_order_seq_cst,
+                                         std::memory_order_relaxed))
             return true;
     }
     return false;
@@ -65,7 +71,8 @@ bool RwLock::acquire_read() {
 
 bool RwLock::acquire_write() {
     std::int32_t free = 0;
-    return state_.compare_exchange_strong(free, -1, std::memory_order_seq_cst, std::memory_order_relaxed);
+    return state_.compare_exchange_strong(free, -1, std::memory_order_seq_cst,
+                                          std::memory_order_relaxed);
 }
 
 void RwLock::wake_next() {
@@ -82,7 +89,8 @@ void RwLock::read_lock() {
     if (!acquire_read()) {
         WaitEntry entry;
         entry.events = kReaders;
-        (void)queue_.wait(entry, [this] { return acquire_read(); }, Interruptible::kNo);
+        (void)queue_.wait(
+            entry, [this] { return acquire_read(); }, Interruptible::kNo);
     }
     if constexpr (sync::kCheckLockRanks) note_sleeping_lock(rank_);
 }
@@ -102,7 +110,8 @@ void RwLock::write_lock() {
         WaitEntry entry;
         entry.events = kWriters;
         entry.exclusive = true;
-        (void)queue_.wait(entry, [this] { return acquire_write(); }, Interruptible::kNo);
+        (void)queue_.wait(
+            entry, [this] { return acquire_write(); }, Interruptible::kNo);
         writers_waiting_.fetch_sub(1, std::memory_order_seq_cst);
     }
     if constexpr (sync::kCheckLockRanks) note_sleeping_lock(rank_);
@@ -119,7 +128,8 @@ void RwLock::downgrade() {
     KILN_ASSERT(state_.load(std::memory_order_relaxed) == -1);
     state_.store(1, std::memory_order_seq_cst);
     // Waiting writers go on waiting; without any, readers may come along.
-    if (queue_.has_waiters() && writers_waiting_.load(std::memory_order_seq_cst) == 0) queue_.wake_all(kReaders);
+    if (queue_.has_waiters() && writers_waiting_.load(std::memory_order_seq_cst) == 0)
+        queue_.wake_all(kReaders);
 }
 
 }  // namespace kiln::sched

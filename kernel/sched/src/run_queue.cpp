@@ -27,11 +27,11 @@ constexpr std::uint64_t kYieldPenaltyNs = 100'000;
 // Weights of nice −20…19, each step 1.25 times the next (Linux: sched_prio_to_weight), as 2^20 / weight, that is
 // 1024 = nice 0.
 constexpr std::array<std::uint16_t, 40> kRateOfNice = {
-    12,   15,   19,   23,   29,   36,   45,   56,   70,   88,    // −20 … −11
-    110,  138,  172,  215,  269,  336,  420,  525,  657,  820,   // −10 … −1
-    1024, 1279, 1601, 1999, 2479, 3130, 3855, 4877, 6096, 7654,  // 0 … 9
+    12,   15,    19,    23,    29,    36,    45,    56,    70,    88,      // −20 … −11
+    110,  138,   172,   215,   269,   336,   420,   525,   657,   820,     // −10 … −1
+    1024, 1279,  1601,  1999,  2479,  3130,  3855,  4877,  6096,  7654,    // 0 … 9
     9533, 11916, 14980, 18079, 23302, 29127, 36158, 45591, 58254, 65535};  // 10 … 19
-constexpr std::uint32_t kRateOfIdle = 349525;                   // weight 3
+constexpr std::uint32_t kRateOfIdle = 349525;                              // weight 3
 
 constexpr std::uint32_t kRateShift = 10;
 
@@ -107,7 +107,8 @@ void RunQueue::slice_expired(time::Timer& timer, void*) {
         const std::uint64_t now = time::monotonic_ns();
         rq.charge(now);
         const std::uint64_t slice = slice_of(*rq.current, threads);
-        const std::uint64_t end = slice == time::kForever ? slice : rq.current->slice_start_ns_ + slice;
+        const std::uint64_t end =
+            slice == time::kForever ? slice : rq.current->slice_start_ns_ + slice;
         if (end > now) {
             timer.start(end);
         } else {
@@ -118,7 +119,8 @@ void RunQueue::slice_expired(time::Timer& timer, void*) {
 }
 
 void RunQueue::wake_up(Thread& thread, std::uint64_t now) {
-    KILN_TRACE(sched_wake_up, reinterpret_cast<std::uintptr_t>(&thread), runnable.load(std::memory_order_relaxed));
+    KILN_TRACE(sched_wake_up, reinterpret_cast<std::uintptr_t>(&thread),
+               runnable.load(std::memory_order_relaxed));
     thread.counted_ = true;
     runnable.store(runnable.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     charge(now);
@@ -141,7 +143,8 @@ void RunQueue::wake_up(Thread& thread, std::uint64_t now) {
         preempts = false;
     } else {
         preempts = running.params_.policy == kPolicyIdle ||
-                   is_before(thread.vruntime_ + ((kWakeupGranularityNs * thread.vruntime_per_ns_) >> kRateShift),
+                   is_before(thread.vruntime_ +
+                                 ((kWakeupGranularityNs * thread.vruntime_per_ns_) >> kRateShift),
                              running.vruntime_);
     }
     if (preempts) {
@@ -183,7 +186,8 @@ void RunQueue::switch_away(Reason reason) {
     charge(now);
     local->need_resched.store(false, std::memory_order_relaxed);
     // Preempted between announcing to block and doing so, a thread stays runnable.
-    const bool leaves = reason == Reason::kBlock && prev.state_.load(std::memory_order_acquire) != ThreadState::kRunnable;
+    const bool leaves = reason == Reason::kBlock &&
+                        prev.state_.load(std::memory_order_acquire) != ThreadState::kRunnable;
     if (leaves) {
         update_min_vruntime();
         discount(prev);
@@ -198,9 +202,10 @@ void RunQueue::switch_away(Reason reason) {
                 is_before(prev.vruntime_, queue.top()->vruntime_ + kYieldPenaltyNs))
                 prev.vruntime_ = queue.top()->vruntime_ + kYieldPenaltyNs;
             prev.queue_order_ = ++order;
-        } else if (reason == Reason::kYield ||
-                   (prev.params_.policy == kPolicyRoundRobin && now - prev.slice_start_ns_ >= kRoundRobinSliceNs)) {
-            prev.queue_order_ = ++order;  // behind those of its priority; merely preempted, it stays before them
+        } else if (reason == Reason::kYield || (prev.params_.policy == kPolicyRoundRobin &&
+                                                now - prev.slice_start_ns_ >= kRoundRobinSliceNs)) {
+            prev.queue_order_ =
+                ++order;  // behind those of its priority; merely preempted, it stays before them
         }
         queue.push(prev);
     }
@@ -218,7 +223,8 @@ void RunQueue::switch_away(Reason reason) {
         lock.raw_unlock();
         return;
     }
-    KILN_TRACE(sched_switch, reinterpret_cast<std::uintptr_t>(&prev), reinterpret_cast<std::uintptr_t>(next), leaves);
+    KILN_TRACE(sched_switch, reinterpret_cast<std::uintptr_t>(&prev),
+               reinterpret_cast<std::uintptr_t>(next), leaves);
     switches++;
     if (leaves) {
         prev.voluntary_switches_++;

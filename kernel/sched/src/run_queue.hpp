@@ -15,7 +15,8 @@ namespace kiln::sched {
 /// Which thread runs first: real-time ones by priority, then the others by how little they have run.
 struct RunsBefore {
     bool operator()(const Thread& a, const Thread& b) const {
-        if (a.params_.rt_priority != b.params_.rt_priority) return a.params_.rt_priority > b.params_.rt_priority;
+        if (a.params_.rt_priority != b.params_.rt_priority)
+            return a.params_.rt_priority > b.params_.rt_priority;
         if (a.params_.rt_priority == 0 && a.vruntime_ != b.vruntime_)
             return static_cast<std::int64_t>(a.vruntime_ - b.vruntime_) < 0;
         return a.queue_order_ < b.queue_order_;
@@ -39,7 +40,7 @@ struct alignas(64) RunQueue {
     hal::CpuLocal* local = nullptr;
     bool idle = false;
     std::atomic<std::uint32_t> runnable{0};  ///< queued or running; only written under the lock
-    std::uint64_t min_vruntime = 0;          ///< where new and long absent threads enter; never goes back
+    std::uint64_t min_vruntime = 0;  ///< where new and long absent threads enter; never goes back
     std::uint64_t order = 0;
     std::uint64_t switches = 0;
     std::uint64_t idle_ns = 0;

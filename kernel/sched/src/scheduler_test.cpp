@@ -67,7 +67,8 @@ TEST_F(SchedTest, NicenessWeighs) {
     nice.set_params({.policy = kPolicyOther, .nice = 5, .rt_priority = 0});
     (void)sleep_until(time::deadline_after(200 * kMs), Interruptible::kNo);
     // Five steps of 1.25: 1024 to 335.
-    const double ratio = static_cast<double>(normal.cpu_time_ns()) / static_cast<double>(nice.cpu_time_ns());
+    const double ratio =
+        static_cast<double>(normal.cpu_time_ns()) / static_cast<double>(nice.cpu_time_ns());
     EXPECT_NEAR(ratio, 3.05, 0.5);
 }
 

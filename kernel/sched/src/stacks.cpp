@@ -6,7 +6,8 @@ namespace kiln::sched {
 
 Result<KernelStack> take_stack() {
     void* const base = TRY(mem::allocate_stack());
-    return KernelStack{.base = base, .top = reinterpret_cast<std::uintptr_t>(base) + mem::kKernelStackSize};
+    return KernelStack{.base = base,
+                       .top = reinterpret_cast<std::uintptr_t>(base) + mem::kKernelStackSize};
 }
 
 void give_stack(void* base) { mem::free_stack(base); }

@@ -72,7 +72,10 @@ protected:
     void TearDown() override {
         join_all();
         // The dead one that nobody followed yet.
-        if (auto t = Thread::create("reaper", [](void*) {}, nullptr); t.ok()) t->get()->set_name("unused");
+        if (auto t = Thread::create(
+                "reaper", [](void*) {}, nullptr);
+            t.ok())
+            t->get()->set_name("unused");
         EXPECT_EQ(hal::cpu_local().preempt_count, 0u);
         EXPECT_TRUE(hal::irqs_enabled());
         EXPECT_EQ(runnable_count(), 1u);
@@ -85,7 +88,8 @@ protected:
     };
     Thread& spawn(std::function<void()> run, std::string name = "worker") {
         auto& body = *bodies_.emplace_back(std::make_unique<Body>(std::move(run), nullptr));
-        auto thread = Thread::create(name, [](void* b) { static_cast<Body*>(b)->run(); }, &body);
+        auto thread = Thread::create(
+            name, [](void* b) { static_cast<Body*>(b)->run(); }, &body);
         EXPECT_TRUE(thread.ok());
         body.thread = *thread;
         body.thread->start();
@@ -93,7 +97,8 @@ protected:
     }
     void join_all() {
         for (auto& body : bodies_) {
-            while (body->thread->state() != ThreadState::kDead) (void)sleep_until(time::deadline_after(1'000'000), Interruptible::kNo);
+            while (body->thread->state() != ThreadState::kDead)
+                (void)sleep_until(time::deadline_after(1'000'000), Interruptible::kNo);
         }
         bodies_.clear();
     }

@@ -102,7 +102,8 @@ Result<void> WaitQueue::block(time::Deadline deadline, std::uint64_t slack_ns) {
     return {};
 }
 
-Result<void> sleep_until(time::Deadline deadline, Interruptible interruptible, std::uint64_t slack_ns) {
+Result<void> sleep_until(time::Deadline deadline, Interruptible interruptible,
+                         std::uint64_t slack_ns) {
     for (;;) {
         WaitQueue::prepare_to_block(interruptible);
         const Result<void> result = WaitQueue::block(deadline, slack_ns);

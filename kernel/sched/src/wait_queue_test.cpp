@@ -43,9 +43,11 @@ TEST_F(WaitQueueTest, ConditionThatHoldsDoesNotSleep) {
 TEST_F(WaitQueueTest, TimesOut) {
     WaitQueue queue;
     const time::Deadline deadline = time::deadline_after(7 * kMs);
-    EXPECT_EQ(queue.wait([] { return false; }, Interruptible::kYes, deadline).error(), Errno::kETIMEDOUT);
+    EXPECT_EQ(queue.wait([] { return false; }, Interruptible::kYes, deadline).error(),
+              Errno::kETIMEDOUT);
     EXPECT_EQ(time::monotonic_ns(), deadline);
-    EXPECT_EQ(queue.wait([] { return false; }, Interruptible::kYes, deadline).error(), Errno::kETIMEDOUT);
+    EXPECT_EQ(queue.wait([] { return false; }, Interruptible::kYes, deadline).error(),
+              Errno::kETIMEDOUT);
     EXPECT_FALSE(queue.has_waiters());
 }
 
@@ -53,7 +55,9 @@ TEST_F(WaitQueueTest, SuccessBeatsTheTimeOut) {
     WaitQueue queue;
     const time::Deadline deadline = time::deadline_after(kMs);
     // True as of the deadline.
-    EXPECT_TRUE(queue.wait([&] { return time::monotonic_ns() >= deadline; }, Interruptible::kYes, deadline).ok());
+    EXPECT_TRUE(
+        queue.wait([&] { return time::monotonic_ns() >= deadline; }, Interruptible::kYes, deadline)
+            .ok());
 }
 
 TEST_F(WaitQueueTest, ExclusiveWaitersAreWokenOneByOneInOrder) {
@@ -130,7 +134,8 @@ TEST_F(WaitQueueTest, WakeBetweenAnnouncingAndBlockingIsNotLost) {
         EXPECT_TRUE(queue
                         .wait([&] {
                             const bool seen = ready;
-                            if (!std::exchange(first, false)) preempt_here();  // the waker gets its turn now
+                            if (!std::exchange(first, false))
+                                preempt_here();  // the waker gets its turn now
                             return seen;
                         })
                         .ok());
@@ -223,7 +228,8 @@ TEST_F(WaitQueueTest, RandomInterleavingsLoseNothing) {
                             taken++;
                             return true;
                         },
-                        Interruptible::kYes, chance(2) ? time::kForever : time::deadline_after(random() % 50'000));
+                        Interruptible::kYes,
+                        chance(2) ? time::kForever : time::deadline_after(random() % 50'000));
                     Thread::current().work = 0;
                     if (result.ok() && item == -1) break;
                     maybe_preempt();

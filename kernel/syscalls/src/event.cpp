@@ -35,8 +35,8 @@ Status epoll_wait_until(int fd, UserPtr<EpollEvent> events, int limit, time::Dea
     if (!hal::is_user_range(events.address(), static_cast<std::size_t>(limit) * sizeof(EpollEvent)))
         return Errno::kEFAULT;
     auto file = TRY(epoll_at(fd));
-    const Result<u32> count = static_cast<EpollFile&>(*file).wait(events, static_cast<u32>(limit), deadline,
-                                                                  this_task().timer_slack_ns);
+    const Result<u32> count = static_cast<EpollFile&>(*file).wait(
+        events, static_cast<u32>(limit), deadline, this_task().timer_slack_ns);
     if (count.ok()) return static_cast<i64>(*count);
     if (count.error() == Errno::kEINTR) temporary.interrupted();
     return count.error();
@@ -66,7 +66,8 @@ Status sys_epoll_create1(u32 flags) {
 
 Status sys_epoll_ctl(int epoll_fd, int operation, int fd, UserPtr<void> event_address) {
     EpollEvent event{};
-    if (operation != kEpollCtlDel) event = TRY(UserPtr<const EpollEvent>(event_address.address()).read());
+    if (operation != kEpollCtlDel)
+        event = TRY(UserPtr<const EpollEvent>(event_address.address()).read());
     auto file = TRY(file_at(epoll_fd));
     auto target = TRY(io_file_at(fd));
     if (file.get() == target.get() || file->kind() != &EpollFile::kKind) return Errno::kEINVAL;
@@ -80,28 +81,29 @@ Status sys_epoll_ctl(int epoll_fd, int operation, int fd, UserPtr<void> event_ad
 }
 
 Status sys_epoll_wait(int fd, UserPtr<void> events, int limit, int timeout_ms) {
-    return epoll_wait_until(fd, UserPtr<EpollEvent>(events.address()), limit, relative_deadline_ms(timeout_ms),
-                            UserPtr<const u64>(), 0);
+    return epoll_wait_until(fd, UserPtr<EpollEvent>(events.address()), limit,
+                            relative_deadline_ms(timeout_ms), UserPtr<const u64>(), 0);
 }
 
-Status sys_epoll_pwait(int fd, UserPtr<void> events, int limit, int timeout_ms, UserPtr<const u64> mask,
-                       std::size_t mask_size) {
-    return epoll_wait_until(fd, UserPtr<EpollEvent>(events.address()), limit, relative_deadline_ms(timeout_ms), mask,
-                            mask_size);
+Status sys_epoll_pwait(int fd, UserPtr<void> events, int limit, int timeout_ms,
+                       UserPtr<const u64> mask, std::size_t mask_size) {
+    return epoll_wait_until(fd, UserPtr<EpollEvent>(events.address()), limit,
+                            relative_deadline_ms(timeout_ms), mask, mask_size);
 }
 
-Status sys_epoll_pwait2(int fd, UserPtr<void> events, int limit, UserPtr<const abi::TimeSpec> timeout,
-                        UserPtr<const u64> mask, std::size_t mask_size) {
-    return epoll_wait_until(fd, UserPtr<EpollEvent>(events.address()), limit, TRY(relative_deadline(timeout)), mask,
-                            mask_size);
+Status sys_epoll_pwait2(int fd, UserPtr<void> events, int limit,
+                        UserPtr<const abi::TimeSpec> timeout, UserPtr<const u64> mask,
+                        std::size_t mask_size) {
+    return epoll_wait_until(fd, UserPtr<EpollEvent>(events.address()), limit,
+                            TRY(relative_deadline(timeout)), mask, mask_size);
 }
 
 Status sys_eventfd(u32 initial) { return sys_eventfd2(initial, 0); }
 
 Status sys_eventfd2(u32 initial, u32 flags) {
     if ((flags & ~(kFileFlags | kEfdSemaphore)) != 0) return Errno::kEINVAL;
-    const auto kind =
-        (flags & kEfdSemaphore) != 0 ? posix::EventFile::Kind::kSemaphore : posix::EventFile::Kind::kCounter;
+    const auto kind = (flags & kEfdSemaphore) != 0 ? posix::EventFile::Kind::kSemaphore
+                                                   : posix::EventFile::Kind::kCounter;
     return install(TRY(posix::EventFile::create(initial, kind, flags & abi::kO_NONBLOCK)), flags);
 }
 
@@ -124,12 +126,15 @@ Status sys_timerfd_settime(int fd, u32 flags, UserPtr<const abi::ITimerSpec> val
                            UserPtr<abi::ITimerSpec> old_value) {
     const abi::ITimerSpec wanted = TRY(value.read());
     if ((flags & ~(kTfdAbsolute | kTfdCancelOnSet)) != 0) return Errno::kEINVAL;
-    const TimerFile::Setting setting{.value_ns = TRY(to_nanoseconds(wanted.it_value)),
-                                     .interval_ns = TRY(to_nanoseconds(wanted.it_interval))};
+    const TimerFile::Setting setting {
+        .value_ns = TRY(to_nanoseconds(wanted.it_value))
+        , .interval_ns = TRY(to_nanoseconds(wanted.it_interval))
+    };
     auto file = TRY(timer_at(fd));
     auto base = TimerFile::Base::kRelative;
     if ((flags & kTfdAbsolute) != 0) {
-        base = (flags & kTfdCancelOnSet) != 0 ? TimerFile::Base::kAbsoluteCancelOnSet : TimerFile::Base::kAbsolute;
+        base = (flags & kTfdCancelOnSet) != 0 ? TimerFile::Base::kAbsoluteCancelOnSet
+                                              : TimerFile::Base::kAbsolute;
     }
     TimerFile::Setting before;
     TRY(static_cast<TimerFile&>(*file).set(setting, base, &before));

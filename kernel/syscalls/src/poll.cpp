@@ -52,7 +52,8 @@ Status poll_until(UserPtr<PollFd> fds, u32 count, time::Deadline deadline) {
             invalid++;
         }
     }
-    const u32 ready = TRY(posix::poll_files(requests, invalid != 0 ? 0 : deadline, this_task().timer_slack_ns));
+    const u32 ready =
+        TRY(posix::poll_files(requests, invalid != 0 ? 0 : deadline, this_task().timer_slack_ns));
     for (u32 i = 0; i < count; i++) {
         const u32 result = requests[i].file ? requests[i].result : requests[i].events;
         const UserPtr<std::uint16_t> revents((fds + i).address() + offsetof(PollFd, revents));
@@ -75,13 +76,15 @@ Status poll_restartable(UserPtr<PollFd> fds, u32 count, time::Deadline deadline)
 }
 
 i64 restart_poll(posix::Task& task) {
-    const Status status = poll_restartable(UserPtr<PollFd>(task.restart_data[0]),
-                                           static_cast<u32>(task.restart_data[1]), task.restart_data[2]);
+    const Status status =
+        poll_restartable(UserPtr<PollFd>(task.restart_data[0]),
+                         static_cast<u32>(task.restart_data[1]), task.restart_data[2]);
     return status.ok() ? *status : -static_cast<i64>(status.error());
 }
 
 // What makes a descriptor readable, writable, exceptional for select(2) (fs/select.c).
-constexpr u32 kSelectIn = vfs::kPollRdNorm | vfs::kPollRdBand | vfs::kPollIn | vfs::kPollHup | vfs::kPollErr;
+constexpr u32 kSelectIn =
+    vfs::kPollRdNorm | vfs::kPollRdBand | vfs::kPollIn | vfs::kPollHup | vfs::kPollErr;
 constexpr u32 kSelectOut = vfs::kPollWrBand | vfs::kPollWrNorm | vfs::kPollOut | vfs::kPollErr;
 constexpr u32 kSelectExcept = vfs::kPollPri;
 
@@ -105,7 +108,8 @@ Status select_until(int count, const std::array<UserPtr<u64>, 3>& sets, time::De
             const u32 fd = word * 64 + bit;
             if (fd >= limit) break;
             u32 wanted = 0;
-            for (std::size_t s = 0; s < 3; s++) wanted |= static_cast<u32>((bits[s] >> bit) & 1) << s;
+            for (std::size_t s = 0; s < 3; s++)
+                wanted |= static_cast<u32>((bits[s] >> bit) & 1) << s;
             TRY(selected.push_back({static_cast<i32>(fd), wanted}));
         }
     }
@@ -125,7 +129,9 @@ Status select_until(int count, const std::array<UserPtr<u64>, 3>& sets, time::De
         std::array<u64, 3> bits{};
         for (; next < selected.size() && static_cast<u32>(selected[next].fd) / 64 == word; next++) {
             for (std::size_t s = 0; s < 3; s++) {
-                if ((selected[next].wanted >> s & 1) == 0 || (requests[next].result & kMeaning[s]) == 0) continue;
+                if ((selected[next].wanted >> s & 1) == 0 ||
+                    (requests[next].result & kMeaning[s]) == 0)
+                    continue;
                 bits[s] |= u64{1} << (selected[next].fd % 64);
                 total++;
             }
@@ -154,12 +160,14 @@ Status with_time_left(Status status, UserPtr<abi::TimeSpec> timeout, time::Deadl
 }  // namespace
 
 Status sys_poll(UserPtr<void> fds, u32 count, int timeout_ms) {
-    return poll_restartable(UserPtr<PollFd>(fds.address()), count, relative_deadline_ms(timeout_ms));
+    return poll_restartable(UserPtr<PollFd>(fds.address()), count,
+                            relative_deadline_ms(timeout_ms));
 }
 
-Status sys_ppoll(UserPtr<void> fds, u32 count, UserPtr<abi::TimeSpec> timeout, UserPtr<const u64> mask,
-                 std::size_t mask_size) {
-    const time::Deadline deadline = TRY(relative_deadline(UserPtr<const abi::TimeSpec>(timeout.address())));
+Status sys_ppoll(UserPtr<void> fds, u32 count, UserPtr<abi::TimeSpec> timeout,
+                 UserPtr<const u64> mask, std::size_t mask_size) {
+    const time::Deadline deadline =
+        TRY(relative_deadline(UserPtr<const abi::TimeSpec>(timeout.address())));
     TemporaryMask temporary;
     TRY(temporary.begin(mask, mask_size));
     Status status = without_handler(poll_until(UserPtr<PollFd>(fds.address()), count, deadline));
@@ -174,26 +182,33 @@ Status sys_select(int count, UserPtr<u64> read_set, UserPtr<u64> write_set, User
         // select(2) takes microseconds beyond a second, too.
         const abi::TimeVal t = TRY(timeout.read());
         if (t.tv_sec < 0 || t.tv_usec < 0) return Errno::kEINVAL;
-        const u64 ns = TRY(to_nanoseconds({t.tv_sec + t.tv_usec / 1'000'000, t.tv_usec % 1'000'000 * 1000}));
+        const u64 ns =
+            TRY(to_nanoseconds({t.tv_sec + t.tv_usec / 1'000'000, t.tv_usec % 1'000'000 * 1000}));
         deadline = ns == 0 ? 0 : time::deadline_after(ns);
     }
-    Status status = without_handler(select_until(count, {read_set, write_set, except_set}, deadline));
+    Status status =
+        without_handler(select_until(count, {read_set, write_set, except_set}, deadline));
     if (timeout && deadline != time::kForever) {
-        const bool written = timeout.write(to_timeval(deadline == 0 ? 0 : time_left(deadline))).ok();
-        if (!written && !status.ok() && status.error() == Errno::kERESTARTNOHAND) return Errno::kEINTR;
+        const bool written =
+            timeout.write(to_timeval(deadline == 0 ? 0 : time_left(deadline))).ok();
+        if (!written && !status.ok() && status.error() == Errno::kERESTARTNOHAND)
+            return Errno::kEINTR;
     }
     return status;
 }
 
-Status sys_pselect6(int count, UserPtr<u64> read_set, UserPtr<u64> write_set, UserPtr<u64> except_set,
-                    UserPtr<abi::TimeSpec> timeout, UserPtr<const u64> mask_argument) {
+Status sys_pselect6(int count, UserPtr<u64> read_set, UserPtr<u64> write_set,
+                    UserPtr<u64> except_set, UserPtr<abi::TimeSpec> timeout,
+                    UserPtr<const u64> mask_argument) {
     // The sixth argument points to the mask's address and its size.
     u64 mask[2] = {};
     if (mask_argument) TRY(mask_argument.read_array(mask));
-    const time::Deadline deadline = TRY(relative_deadline(UserPtr<const abi::TimeSpec>(timeout.address())));
+    const time::Deadline deadline =
+        TRY(relative_deadline(UserPtr<const abi::TimeSpec>(timeout.address())));
     TemporaryMask temporary;
     TRY(temporary.begin(UserPtr<const u64>(mask[0]), mask[1]));
-    Status status = without_handler(select_until(count, {read_set, write_set, except_set}, deadline));
+    Status status =
+        without_handler(select_until(count, {read_set, write_set, except_set}, deadline));
     if (!status.ok() && status.error() == Errno::kERESTARTNOHAND) temporary.interrupted();
     return with_time_left(std::move(status), timeout, deadline);
 }

@@ -34,7 +34,8 @@ Result<u64> clock_now(int clock) {
         case kCLOCK_REALTIME:
         case kCLOCK_REALTIME_COARSE:
         case kCLOCK_REALTIME_ALARM:
-        case kCLOCK_TAI: return time::realtime_ns();  // the offset of TAI is 0 until somebody sets it
+        case kCLOCK_TAI:
+            return time::realtime_ns();  // the offset of TAI is 0 until somebody sets it
         case kCLOCK_MONOTONIC:
         case kCLOCK_MONOTONIC_RAW:
         case kCLOCK_MONOTONIC_COARSE:
@@ -61,7 +62,8 @@ i64 restart_sleep(posix::Task& task);
 /// nanosleep(2): what is left is told in `left`, for restart_syscall(2) as well.
 Status sleep_relative(time::Deadline deadline, UserPtr<TimeSpec> left) {
     posix::Task& task = this_task();
-    const Result<void> slept = sched::sleep_until(deadline, sched::Interruptible::kYes, task.timer_slack_ns);
+    const Result<void> slept =
+        sched::sleep_until(deadline, sched::Interruptible::kYes, task.timer_slack_ns);
     if (slept.ok()) return 0;
     const u64 ns = time_left(deadline);
     if (ns == 0) return 0;
@@ -73,7 +75,8 @@ Status sleep_relative(time::Deadline deadline, UserPtr<TimeSpec> left) {
 }
 
 i64 restart_sleep(posix::Task& task) {
-    const Status status = sleep_relative(task.restart_data[0], UserPtr<TimeSpec>(task.restart_data[1]));
+    const Status status =
+        sleep_relative(task.restart_data[0], UserPtr<TimeSpec>(task.restart_data[1]));
     return status.ok() ? *status : -static_cast<i64>(status.error());
 }
 
@@ -131,7 +134,8 @@ Status sys_nanosleep(UserPtr<const TimeSpec> duration, UserPtr<TimeSpec> left) {
     return sleep_relative(time::deadline_after(TRY(to_nanoseconds(TRY(duration.read())))), left);
 }
 
-Status sys_clock_nanosleep(int clock, u32 flags, UserPtr<const TimeSpec> request, UserPtr<TimeSpec> left) {
+Status sys_clock_nanosleep(int clock, u32 flags, UserPtr<const TimeSpec> request,
+                           UserPtr<TimeSpec> left) {
     bool wall_clock = false;
     switch (clock) {
         case kCLOCK_REALTIME:
@@ -141,14 +145,17 @@ Status sys_clock_nanosleep(int clock, u32 flags, UserPtr<const TimeSpec> request
         case kCLOCK_BOOTTIME:
         case kCLOCK_BOOTTIME_ALARM: break;
         case kCLOCK_THREAD_CPUTIME_ID: return Errno::kEINVAL;
-        case kCLOCK_PROCESS_CPUTIME_ID: posix::report_unsupported("clock_nanosleep clock", 2); return Errno::kEOPNOTSUPP;
-        default: return TRY(clock_now(clock)), Errno::kEOPNOTSUPP;
+        case kCLOCK_PROCESS_CPUTIME_ID:
+            posix::report_unsupported("clock_nanosleep clock", 2);
+            return Errno::kEOPNOTSUPP;
+        default: return TRY(clock_now(clock)) , Errno::kEOPNOTSUPP;
     }
     const u64 ns = TRY(to_nanoseconds(TRY(request.read())));
     if ((flags & kTIMER_ABSTIME) == 0) return sleep_relative(time::deadline_after(ns), left);
     // A wall clock that is set meanwhile is noticed at the latest when the sleep would have ended.
     for (;;) {
-        const Result<void> slept = sched::sleep_until(absolute_deadline(ns, wall_clock), sched::Interruptible::kYes);
+        const Result<void> slept =
+            sched::sleep_until(absolute_deadline(ns, wall_clock), sched::Interruptible::kYes);
         if (!slept.ok()) return Errno::kERESTARTNOHAND;
         if (!wall_clock || time::realtime_ns() >= ns) return 0;
     }

@@ -51,12 +51,17 @@ void record(const Point& point, const std::uint64_t* arguments, std::size_t coun
     Slot& slot = slots[number & (g_count - 1)];
     slot.stamp.store(0, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_release);
-    slot.event = {.sequence = number, .time_ns = time::monotonic_ns(), .point = &point, .cpu = hal::cpu_id(), .arguments = {}};
+    slot.event = {.sequence = number,
+                  .time_ns = time::monotonic_ns(),
+                  .point = &point,
+                  .cpu = hal::cpu_id(),
+                  .arguments = {}};
     for (std::size_t i = 0; i < count; i++) slot.event.arguments[i] = arguments[i];
     slot.stamp.store(number + 1, std::memory_order_release);
 }
 
-std::uint64_t read(std::uint64_t first, bool (*visit)(const Event& event, void* cookie), void* cookie) {
+std::uint64_t read(std::uint64_t first, bool (*visit)(const Event& event, void* cookie),
+                   void* cookie) {
     Slot* slots = g_slots.load(std::memory_order_acquire);
     const std::uint64_t end = g_next.load(std::memory_order_acquire);
     if (!slots) return end;

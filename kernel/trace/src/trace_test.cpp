@@ -18,7 +18,8 @@ protected:
     void SetUp() override {
         static const bool started = start(kEvents).ok();
         ASSERT_TRUE(started);
-        next = read(0, [](const Event&, void*) { return true; }, nullptr);
+        next = read(
+            0, [](const Event&, void*) { return true; }, nullptr);
     }
     void TearDown() override { enable("", false); }
     std::vector<Event> events() {

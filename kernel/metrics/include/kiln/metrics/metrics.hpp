@@ -35,8 +35,8 @@ const Counter* find(std::string_view name);
 }  // namespace kiln::metrics
 
 /// At namespace scope of a source file: `KILN_COUNTER(vm_faults, "page faults served");`, then `vm_faults.add();`.
-#define KILN_COUNTER(ident, help_text)                                             \
+#define KILN_COUNTER(ident, help_text)                                                \
     constinit ::kiln::metrics::Counter ident;                                         \
     KILN_REGISTER(::kiln::metrics::CounterInfo, kiln_counters) kiln_counter_##ident { \
-        #ident, help_text, &ident                                                     \
+#ident, help_text, &ident                                                     \
     }

@@ -52,8 +52,8 @@ public:
     /// ENOENT.
     Result<void> remove(int fd, vfs::File& file);
     /// epoll_wait(2): returns how many events were stored at `out`, 0 when `deadline` passed. EINTR, EFAULT.
-    Result<std::uint32_t> wait(mem::UserPtr<EpollEvent> out, std::uint32_t limit, time::Deadline deadline,
-                               std::uint64_t slack_ns = 0);
+    Result<std::uint32_t> wait(mem::UserPtr<EpollEvent> out, std::uint32_t limit,
+                               time::Deadline deadline, std::uint64_t slack_ns = 0);
 
     std::uint32_t poll(vfs::PollWaiter* waiter) override;
     std::size_t describe(std::span<char> out) const override;

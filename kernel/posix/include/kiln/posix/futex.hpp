@@ -28,19 +28,19 @@ inline constexpr std::uint32_t kMatchAny = 0xffffffff;  ///< FUTEX_BITSET_MATCH_
 
 /// FUTEX_WAIT_BITSET: sleeps if the word is `expected`, until a wake-up with a common bit. EAGAIN (another value),
 /// ETIMEDOUT, EINTR, EINVAL (no bit).
-Result<void> wait(Address address, std::uint32_t expected, std::uint32_t bits, time::Deadline deadline,
-                  std::uint64_t slack_ns = 0);
+Result<void> wait(Address address, std::uint32_t expected, std::uint32_t bits,
+                  time::Deadline deadline, std::uint64_t slack_ns = 0);
 /// FUTEX_WAKE_BITSET: wakes up to `limit` waiters, returns how many.
 Result<std::uint32_t> wake(Address address, std::uint32_t limit, std::uint32_t bits = kMatchAny);
 /// FUTEX_REQUEUE, and with `expected` FUTEX_CMP_REQUEUE: wakes up to `wake_limit` waiters and lets up to
 /// `requeue_limit` others wait at `to`. EAGAIN (the word at `from` is not *expected). Returns how many were woken
 /// (REQUEUE) or woken and moved (CMP_REQUEUE).
-Result<std::uint32_t> requeue(Address from, std::uint32_t wake_limit, Address to, std::uint32_t requeue_limit,
-                              const std::uint32_t* expected);
+Result<std::uint32_t> requeue(Address from, std::uint32_t wake_limit, Address to,
+                              std::uint32_t requeue_limit, const std::uint32_t* expected);
 /// FUTEX_WAKE_OP: changes the word at `second` as `operation` encodes, wakes up to `limit` waiters at `first`, and up
 /// to `second_limit` at `second` if the old value compares as encoded. ENOSYS (unknown operation or comparison).
-Result<std::uint32_t> wake_op(Address first, std::uint32_t limit, Address second, std::uint32_t second_limit,
-                              std::uint32_t operation);
+Result<std::uint32_t> wake_op(Address first, std::uint32_t limit, Address second,
+                              std::uint32_t second_limit, std::uint32_t operation);
 
 // Priority-inheritance protocol (Documentation/locking/pi-futex.rst): the word holds the owner's tid. The lock goes
 // straight to the waiter of the highest priority; the owner's own priority is not raised.

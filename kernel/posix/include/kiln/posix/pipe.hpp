@@ -54,11 +54,11 @@ private:
     Result<std::byte*> take_page();
 
     sched::Mutex lock_{sync::LockRank::kPipe};
-    std::byte** pages_ = nullptr;       ///< capacity_ / 4096 of them, allocated as they are written to
-    std::byte* spare_page_ = nullptr;   ///< the one emptied last
-    std::size_t capacity_ = 0;          ///< a power of two
-    std::uint64_t head_ = 0;            ///< bytes read so far
-    std::uint64_t tail_ = 0;            ///< bytes written so far
+    std::byte** pages_ = nullptr;  ///< capacity_ / 4096 of them, allocated as they are written to
+    std::byte* spare_page_ = nullptr;  ///< the one emptied last
+    std::size_t capacity_ = 0;         ///< a power of two
+    std::uint64_t head_ = 0;           ///< bytes read so far
+    std::uint64_t tail_ = 0;           ///< bytes written so far
     std::uint32_t readers_ = 0;
     std::uint32_t writers_ = 0;
     std::uint32_t reader_openings_ = 0;  ///< ever: an opener waits for one, be it gone again

@@ -14,9 +14,9 @@ namespace kiln::posix {
 
 /// One file of a poll, and what for.
 struct PollRequest {
-    Ref<vfs::File> file;        ///< null: not looked at
-    std::uint32_t events = 0;   ///< vfs::kPoll… wanted
-    std::uint32_t result = 0;   ///< those that hold
+    Ref<vfs::File> file;                                   ///< null: not looked at
+    std::uint32_t events = 0;                              ///< vfs::kPoll… wanted
+    std::uint32_t result = 0;                              ///< those that hold
     std::uint32_t always = vfs::kPollErr | vfs::kPollHup;  ///< wanted without being asked for
 };
 

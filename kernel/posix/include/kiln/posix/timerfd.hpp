@@ -53,13 +53,14 @@ private:
 
     sync::SpinLock lock_{sync::LockRank::kSignal};
     const Clock clock_;
-    bool follows_wall_clock_ = false;  ///< next_ns_ is a time of the wall clock, else of the monotonic one
+    bool follows_wall_clock_ =
+        false;  ///< next_ns_ is a time of the wall clock, else of the monotonic one
     bool cancel_on_set_ = false;
     bool canceled_ = false;
-    std::uint64_t ticks_ = 0;          ///< expiries not read yet
-    std::uint64_t next_ns_ = 0;        ///< 0: off
+    std::uint64_t ticks_ = 0;    ///< expiries not read yet
+    std::uint64_t next_ns_ = 0;  ///< 0: off
     std::uint64_t interval_ns_ = 0;
-    bool fired_ = false;               ///< next_ns_ has passed and was counted
+    bool fired_ = false;  ///< next_ns_ has passed and was counted
     sched::WaitQueue queue_;
     time::Timer timer_;
     ListNode wall_clock_node_;

@@ -40,7 +40,9 @@ public:
         if (queue_.has_waiters()) [[unlikely]]
             queue_.wake();
     }
-    bool is_held_by_current() const { return owner_.load(std::memory_order_relaxed) == &Thread::current(); }
+    bool is_held_by_current() const {
+        return owner_.load(std::memory_order_relaxed) == &Thread::current();
+    }
 
 private:
     bool acquire() {

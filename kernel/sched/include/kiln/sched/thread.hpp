@@ -104,9 +104,10 @@ public:
     SchedParams params_;
     std::atomic<std::uint32_t> cpu_{0};
     std::atomic<std::uint64_t> affinity_{~0ull};
-    std::uint64_t vruntime_ = 0;      ///< weighted run time, ns
-    std::uint64_t queue_order_ = 0;   ///< first come, first served among equals
-    std::uint32_t vruntime_per_ns_ = 0;  ///< ns of vruntime a ns of running costs, 22.10 fixed point
+    std::uint64_t vruntime_ = 0;     ///< weighted run time, ns
+    std::uint64_t queue_order_ = 0;  ///< first come, first served among equals
+    std::uint32_t vruntime_per_ns_ =
+        0;  ///< ns of vruntime a ns of running costs, 22.10 fixed point
     std::uint64_t run_time_ns_ = 0;
     std::uint64_t charged_until_ns_ = 0;  ///< run_time_ns_ holds what was before
     std::uint64_t slice_start_ns_ = 0;
@@ -140,7 +141,8 @@ void yield();
 void schedule();
 /// Sleeps until `deadline` or, when `interruptible`, until interrupted (EINTR). `slack_ns`: how much later will do.
 enum class Interruptible : bool { kNo, kYes };
-Result<void> sleep_until(time::Deadline deadline, Interruptible interruptible, std::uint64_t slack_ns = 0);
+Result<void> sleep_until(time::Deadline deadline, Interruptible interruptible,
+                         std::uint64_t slack_ns = 0);
 /// Threads that are runnable or running (for /proc/loadavg, sysinfo), and all that exist.
 std::uint32_t runnable_count();
 std::uint32_t thread_count();

@@ -65,7 +65,8 @@ public:
     }
     /// The same with an entry of the caller's (events, exclusive).
     template <typename Condition>
-    Result<void> wait(WaitEntry& entry, Condition condition, Interruptible interruptible = Interruptible::kYes,
+    Result<void> wait(WaitEntry& entry, Condition condition,
+                      Interruptible interruptible = Interruptible::kYes,
                       time::Deadline deadline = time::kForever) {
         add(entry);
         Result<void> result;

@@ -21,11 +21,11 @@ enum class LockRank : std::uint8_t {
     kUnranked = 0,
     // sleeping locks, outermost first
     kProcess = 10,
-    kMountTable = 20,  ///< directories move (rename)
-    kEpollLinks = 24,  ///< which epoll watches which file
-    kEpollScan = 26,   ///< one epoll's ready list is read; outer epoll before the one it watches
-    kFilePosition = 28,        ///< before the inode that is read or written
-    kInode = 30,  ///< directory before file, parent before child
+    kMountTable = 20,    ///< directories move (rename)
+    kEpollLinks = 24,    ///< which epoll watches which file
+    kEpollScan = 26,     ///< one epoll's ready list is read; outer epoll before the one it watches
+    kFilePosition = 28,  ///< before the inode that is read or written
+    kInode = 30,         ///< directory before file, parent before child
     kFile = 40,
     kPipe = 45,
     kMountList = 47,  ///< changes and listings of the mounts
@@ -113,7 +113,8 @@ public:
     bool raw_try_lock() {
         if constexpr (!kUniprocessor) {
             std::uint16_t ticket = owner_.load(std::memory_order_relaxed);
-            if (!next_.compare_exchange_strong(ticket, static_cast<std::uint16_t>(ticket + 1), std::memory_order_acquire,
+            if (!next_.compare_exchange_strong(ticket, static_cast<std::uint16_t>(ticket + 1),
+                                               std::memory_order_acquire,
                                                std::memory_order_relaxed))
                 return false;
         } else {

@@ -35,7 +35,8 @@ Result<void> start(std::size_t events);
 std::uint32_t enable(std::string_view prefix, bool on);
 /// Calls `visit` with the events still there from number `first` on, oldest first; stops on false. Returns the number
 /// of the next event to come, for the next call. Events that are overwritten meanwhile are left out.
-std::uint64_t read(std::uint64_t first, bool (*visit)(const Event& event, void* cookie), void* cookie);
+std::uint64_t read(std::uint64_t first, bool (*visit)(const Event& event, void* cookie),
+                   void* cookie);
 
 /// KILN_TRACE's slow path. Any context.
 void record(const Point& point, const std::uint64_t* arguments, std::size_t count);
@@ -50,16 +51,16 @@ template <typename... Args>
 }  // namespace kiln::trace
 
 /// At namespace scope of a source file: `KILN_TRACEPOINT(sched_switch, "from to");`
-#define KILN_TRACEPOINT(ident, field_names)                                               \
-    constinit std::atomic<bool> kiln_trace_on_##ident{false};                             \
-    KILN_REGISTER(::kiln::trace::Point, kiln_tracepoints) kiln_trace_point_##ident {      \
-        #ident, field_names, &kiln_trace_on_##ident                                       \
+#define KILN_TRACEPOINT(ident, field_names)                                          \
+    constinit std::atomic<bool> kiln_trace_on_##ident{false};                        \
+    KILN_REGISTER(::kiln::trace::Point, kiln_tracepoints) kiln_trace_point_##ident { \
+#ident, field_names, &kiln_trace_on_##ident                                  \
     }
 /// `KILN_TRACE(sched_switch, from, to);` with up to four integers.
-#define KILN_TRACE(ident, ...)                                                                          \
-    do {                                                                                                \
-        if constexpr (::kiln::config::trace) {                                                          \
-            if (kiln_trace_on_##ident.load(std::memory_order_relaxed)) [[unlikely]]                     \
-                ::kiln::trace::record_values(kiln_trace_point_##ident __VA_OPT__(, ) __VA_ARGS__);      \
-        }                                                                                               \
+#define KILN_TRACE(ident, ...)                                                                     \
+    do {                                                                                           \
+        if constexpr (::kiln::config::trace) {                                                     \
+            if (kiln_trace_on_##ident.load(std::memory_order_relaxed)) [[unlikely]]                \
+                ::kiln::trace::record_values(kiln_trace_point_##ident __VA_OPT__(, ) __VA_ARGS__); \
+        }                                                                                          \
     } while (false)
