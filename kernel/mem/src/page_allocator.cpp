@@ -300,6 +300,11 @@ std::uint32_t PageAllocator::drain_own_cache(std::uint32_t keep) {
     return drained;
 }
 
+std::uint64_t PageAllocator::reclaim(std::uint64_t wanted) {
+    const std::uint64_t trimmed = trim_caches();
+    return trimmed + (reclaim_ ? reclaim_(wanted) : 0);
+}
+
 Result<PhysAddr> PageAllocator::allocate_slow(unsigned order, std::uint32_t flags) {
     constexpr int kAttempts = 4;
     for (int attempt = 0;; attempt++) {
@@ -312,9 +317,7 @@ Result<PhysAddr> PageAllocator::allocate_slow(unsigned order, std::uint32_t flag
         // Single pages in the cache may be what keeps a larger block from forming.
         if (drain_own_cache(0) > 0) continue;
         if ((flags & kPageNoReclaim) || attempt >= kAttempts) return Errno::kENOMEM;
-        std::uint64_t freed = trim_caches();
-        if (reclaim_) freed += reclaim_(std::uint64_t{1} << order);
-        if (freed == 0) return Errno::kENOMEM;
+        if (reclaim(std::uint64_t{1} << order) == 0) return Errno::kENOMEM;
     }
 }
 

@@ -98,6 +98,7 @@ public:
         return static_cast<std::uint32_t>(hal::virt_to_phys(p).value >> kPageShift);
     }
 
+    std::uint64_t reclaim(std::uint64_t wanted);
     void set_reclaim_hook(std::uint64_t (*hook)(std::uint64_t)) { reclaim_ = hook; }
     /// For tests: walks the open chunks and panics if blocks overlap, leave gaps or the counts disagree. Returns free pages.
     std::uint64_t check();

@@ -25,6 +25,7 @@ void ref_page(PhysAddr page) { kernel_pages.ref(page); }
 void unref_page(PhysAddr page) { kernel_pages.unref(page); }
 std::uint32_t page_refs(PhysAddr page) { return kernel_pages.refs(page); }
 PageStats page_stats() { return kernel_pages.stats(); }
+std::uint64_t reclaim(std::uint64_t wanted) { return kernel_pages.reclaim(wanted); }
 void set_reclaim_hook(std::uint64_t (*hook)(std::uint64_t)) { kernel_pages.set_reclaim_hook(hook); }
 
 std::uint64_t trim_caches() { return heap_trim() + kernel_map_trim(); }
@@ -38,7 +39,8 @@ void init() {
     const hal::BootInfo& boot = hal::boot_info();
     kernel_pages.init(boot.ram, boot.reserved);
     hal::set_page_table_allocator({
-        .allocate = [] { return kernel_pages.allocate(0, kPageZeroed); },
+        // Tables are made under locks, the kernel mapper's among them, which reclaim takes.
+        .allocate = [] { return kernel_pages.allocate(0, kPageZeroed | kPageNoReclaim); },
         .free = [](PhysAddr page) { kernel_pages.free(page, 0); },
     });
 }

@@ -263,6 +263,8 @@ bool AddressSpace::resolve(VirtAddr address, hal::Access access, Mapped mapped,
         *failure = {kSigSegv, kSegvMapErr};
         return false;
     }
+    constexpr int kMaxReclaims = 4;
+    int reclaims = 0;
     for (;;) {
         Outcome outcome;
         {
@@ -294,6 +296,8 @@ bool AddressSpace::resolve(VirtAddr address, hal::Access access, Mapped mapped,
             case Outcome::kAccessDenied: *failure = {kSigSegv, kSegvAccErr}; return false;
             case Outcome::kBusError: *failure = {kSigBus, kBusAdrErr}; return false;
             case Outcome::kNoMemory:
+                // A page for a table is taken under locks, so without reclaim.
+                if (reclaims++ < kMaxReclaims && mem::reclaim(1) != 0) continue;
                 if (!is_out_of_memory_reported_.exchange(true)) report_out_of_memory(address.value);
                 *failure = {kSigKill, 0};
                 return false;

@@ -49,6 +49,8 @@ PageStats page_stats();
 
 /// Called (no locks held) when an allocation fails, before it gives up; returns pages freed.
 void set_reclaim_hook(std::uint64_t (*hook)(std::uint64_t wanted));
+/// Trims caches and calls the hook; returns pages freed. For callers of kPageNoReclaim, once they hold no locks.
+std::uint64_t reclaim(std::uint64_t wanted);
 
 /// Takes RAM from hal::boot_info(), installs hal's page table allocator.
 void init();
