@@ -4,6 +4,7 @@
 #include <kiln/hal/smp.hpp>
 #include <kiln/mem/user_ptr.hpp>
 #include <kiln/posix/process.hpp>
+#include <kiln/vfs/device.hpp>
 
 namespace kiln::posix {
 namespace {
@@ -174,6 +175,21 @@ constinit View g_view;
 
 void init() { fs::set_process_view(&g_view); }
 KILN_INIT_CALL(proc_view, InitLevel::kCore, init);
+
+template <SystemName (*Get)()>
+Result<void> format_name(vfs::TextSink& out) {
+    out.write(Get().view());
+    out.write("\n");
+    return {};
+}
+template <void (*Set)(std::string_view)>
+Result<void> store_name(std::string_view text) {
+    while (text.ends_with('\n')) text.remove_suffix(1);
+    Set(text);
+    return {};
+}
+KILN_PROC_FILE(hostname, "sys/kernel/hostname", 0644, format_name<hostname>, store_name<set_hostname>);
+KILN_PROC_FILE(domainname, "sys/kernel/domainname", 0644, format_name<domainname>, store_name<set_domainname>);
 
 }  // namespace
 }  // namespace kiln::posix

@@ -87,7 +87,7 @@ struct State {
     InputMode mode = InputMode::kTerminal;
     bool settings_made = false;
     bool input_paused = false;
-    std::int32_t foreground = 1;
+    std::int32_t foreground = 0;  // process group; set with the settings
 };
 
 constinit State state;  // guarded by state_lock
@@ -104,6 +104,7 @@ constinit std::atomic<bool> output_stopped{false};
 void make_settings_locked() {
     if (state.settings_made) return;
     state.settings_made = true;
+    state.foreground = 1;  // the first process leads its group
     state.discipline.set_settings(default_termios());
 }
 

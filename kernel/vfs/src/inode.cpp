@@ -18,7 +18,15 @@ Timestamp current_timestamp() {
             static_cast<std::uint32_t>(now % kNsPerSec)};
 }
 
-Inode::~Inode() = default;
+Inode::~Inode() { delete attachment_.load(std::memory_order_relaxed); }
+
+InodeAttachment* Inode::attach(InodeAttachment* attachment) {
+    InodeAttachment* there = nullptr;
+    if (attachment_.compare_exchange_strong(there, attachment, std::memory_order_acq_rel))
+        return attachment;
+    delete attachment;
+    return there;
+}
 
 Attributes Inode::basic_attributes() const {
     Attributes a;

@@ -99,6 +99,12 @@ struct LayerMark {
     Inode* above = nullptr;  ///< the stacked file system's inode, while it exists; no reference
 };
 
+/// What a library above hangs on an inode for as long as it lives (a FIFO's pipe). Owned by the inode.
+class InodeAttachment {
+public:
+    virtual ~InodeAttachment() = default;
+};
+
 class Inode : public RefCounted<Inode> {
 public:
     virtual ~Inode();
@@ -173,6 +179,9 @@ public:
     /// Serialises changes; see the top of this file.
     sched::RwLock& lock() { return lock_; }
     LayerMark& layer_mark() { return layer_mark_; }
+    InodeAttachment* attachment() const { return attachment_.load(std::memory_order_acquire); }
+    /// Takes `attachment` over, unless there is one already; returns the one that is there.
+    InodeAttachment* attach(InodeAttachment* attachment);
 
 protected:
     Inode(FileSystem& fs, std::uint64_t number, std::uint32_t mode, std::uint32_t uid = 0,
@@ -201,6 +210,7 @@ protected:
 private:
     sched::RwLock lock_;
     LayerMark layer_mark_;
+    std::atomic<InodeAttachment*> attachment_{nullptr};
 };
 
 }  // namespace kiln::vfs
