@@ -45,8 +45,10 @@ def cloud_kernel():
 
 
 def files(packages):
-    """{path: host path or ("link", target)} of everything in the installed packages but documentation."""
+    """{path: host path or ("link", target)} of everything in the installed packages but documentation; with
+    Python's compiled modules, which the packages' scripts make and no package owns."""
     result = {}
+    compiled = set()
     for package in packages:
         listing = subprocess.run(["dpkg", "-L", package], check=True, capture_output=True, text=True).stdout
         for path in listing.splitlines():
@@ -56,6 +58,11 @@ def files(packages):
                 result[path] = ("link", os.readlink(path))
             elif os.path.isfile(path):
                 result[path] = path
+                if path.endswith(".py"):
+                    compiled.add(os.path.join(os.path.dirname(path), "__pycache__"))
+    for folder in compiled:
+        for path in glob.glob(os.path.join(folder, "*.cpython-3*.pyc")):
+            result[path] = path
     return result
 
 

@@ -15,6 +15,7 @@ import tempfile
 PAGE = 4096
 LAUNCH_MAGIC = b"KILNLNCH"
 LAUNCH_VERSION = 1
+FIXED_TIME = 1767225600  # 2026-01-01
 # What the standard streams are: an escaped pipe, a terminal; without flags /dev/null and a pipe.
 STDIN_ESCAPED, STDIN_TERMINAL, STDOUT_TERMINAL = 1, 2, 4
 STDIN_END = b"\x10\x04"
@@ -71,11 +72,12 @@ def launch_record(program, argv, env=(), cwd="/", hostname="kiln", uid=0, gid=0,
 
 
 def erofs(root):
-    """An uncompressed EROFS image of the directory `root`, everything owned by root, fixed times."""
+    """An uncompressed EROFS image of the directory `root`, everything owned by root, with the files' own times
+    (Python's compiled modules are valid for the time of their source only)."""
     with tempfile.TemporaryDirectory() as scratch:
         path = os.path.join(scratch, "root.erofs")
         subprocess.run(
-            ["mkfs.erofs", "--all-root", "-T0", "-U", "00000000-0000-0000-0000-000000000001", path, root],
+            ["mkfs.erofs", "--all-root", "-U", "00000000-0000-0000-0000-000000000001", path, root],
             check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         with open(path, "rb") as f:
             return f.read()
@@ -105,6 +107,13 @@ def populate(root, files):
                 f.write(source)
         else:
             shutil.copy2(source, path)
+    # what was made here has a fixed time, so that the same files give the same image
+    for folder, folders, names in os.walk(root):
+        for name in [*folders, *names]:
+            path = os.path.join(folder, name)
+            if not isinstance(files.get(path[len(root):]), str):
+                os.utime(path, (FIXED_TIME, FIXED_TIME), follow_symlinks=False)
+    os.utime(root, (FIXED_TIME, FIXED_TIME))
 
 
 def initrd(files=None, launch=None, cpio=None):
