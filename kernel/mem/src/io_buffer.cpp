@@ -46,6 +46,15 @@ template <typename Move>
 Result<std::size_t> IoBuffer::transfer(std::size_t length, Move move) {
     length = std::min(length, remaining_);
     std::size_t done = 0;
+    if (vector_.empty()) [[likely]] {
+        // One buffer, as nearly always: no elements to step through.
+        if (length == 0) return done;
+        done = length - move(single_.base + offset_, 0, length);
+        offset_ += done;
+        remaining_ -= done;
+        if (done == 0) return Errno::kEFAULT;
+        return done;
+    }
     while (done < length) {
         const IoVec& e = element(index_);
         const std::size_t part = std::min(length - done, e.length - offset_);
