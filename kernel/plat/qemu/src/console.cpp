@@ -24,6 +24,7 @@ constexpr std::uint16_t kScratch = kCom1 + 7;
 constexpr std::uint8_t kFifoEnableAndClear = 0x07;
 constexpr std::uint8_t kEightBits = 0x03;
 constexpr std::uint8_t kModemReady = 0x0b;  // DTR, RTS, OUT2 (which lets the interrupt through)
+constexpr std::uint8_t kModemLoop = 0x10;
 constexpr std::uint8_t kStatusDataReady = 0x01;
 constexpr std::uint8_t kStatusTransmitEmpty = 0x20;
 constexpr std::size_t kFifoBytes = 16;
@@ -35,6 +36,9 @@ bool present = false;
 void (*input_handler)() = nullptr;
 const hal::ConsoleDevice* device = nullptr;  // takes the UART's place when set
 bool wants_virtio = false;
+// The byte that had arrived before the FIFO was on: turning it on empties the receiver.
+bool has_early_byte = false;
+char early_byte = 0;
 
 bool choose(std::string_view value) {
     wants_virtio = value == "virtio";
@@ -70,6 +74,10 @@ void plat::init_console() {
     if (arch::in8(kScratch) != kProbe) return;
     present = true;
     arch::out8(kLineControl, kEightBits);
+    // Looped back, the UART takes nothing from outside when the byte is read.
+    arch::out8(kModemControl, kModemLoop);
+    has_early_byte = (arch::in8(kLineStatus) & kStatusDataReady) != 0;
+    if (has_early_byte) early_byte = static_cast<char>(arch::in8(kData));
     arch::out8(kFifoControl, kFifoEnableAndClear);
     arch::out8(kModemControl, kModemReady);
 }
@@ -94,6 +102,11 @@ void hal::console_write(std::string_view bytes) {
 
 bool hal::console_read(char* c) {
     if (device != nullptr) return device->read(c);
+    if (has_early_byte) {
+        has_early_byte = false;
+        *c = early_byte;
+        return true;
+    }
     if (!present || (arch::in8(kLineStatus) & kStatusDataReady) == 0) return false;
     *c = static_cast<char>(arch::in8(kData));
     return true;
