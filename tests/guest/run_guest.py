@@ -158,12 +158,12 @@ def old_processor(cpu):
 def console_on_virtio():
     with tempfile.TemporaryDirectory() as scratch:
         out = os.path.join(scratch, "console")
-        run = start("hello", append="console=virtio", serial=False, machine="q35", extra=[
-            "-device", "virtio-serial-pci", "-chardev", f"file,id=con,path={out}", "-device", "virtconsole,chardev=con"])
+        run = start("hello", append="console=virtio", serial=False, extra=[
+            "-device", "virtio-serial-device", "-chardev", f"file,id=con,path={out}", "-device", "virtconsole,chardev=con"])
         ended(run, "exit=0")
         with open(out) as f:
             text = f.read()
-    expect("hello from the guest" in text, f"virtio-console got {text!r}\n" + story(run))
+    expect(text == "hello from the guest\n", f"virtio-console got {text!r}\n" + story(run))
 
 
 def reads_standard_input():

@@ -13,8 +13,8 @@ BUILD = os.path.join(TOP, "build")
 QEMU = shutil.which("qemu-system-x86_64") or "qemu-system-x86_64"
 
 MACHINES = {
-    "microvm": ["-M", "microvm,acpi=off,pit=off,pic=off,rtc=off,x-option-roms=off,auto-kernel-cmdline=off"],
-    "microvm-acpi": ["-M", "microvm,acpi=on,pit=off,pic=off,rtc=off,x-option-roms=off,auto-kernel-cmdline=off"],
+    "microvm": ["-M", "microvm,acpi=off,pit=off,pic=off,x-option-roms=off,auto-kernel-cmdline=off"],
+    "microvm-acpi": ["-M", "microvm,acpi=on,pit=off,pic=off,x-option-roms=off,auto-kernel-cmdline=off"],
     "microvm-full": ["-M", "microvm,auto-kernel-cmdline=off"],
     "q35": ["-M", "q35"],
     "pc": ["-M", "pc"],
