@@ -74,7 +74,8 @@ void describe_thread(const sched::Thread& thread, fs::ProcTask* out) {
     out->rt_priority = params.rt_priority;
     out->last_cpu = thread.last_cpu();
     const std::uint32_t cpus = hal::cpu_count();
-    out->affinity = thread.affinity() & (cpus >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << cpus) - 1);
+    out->affinity =
+        thread.affinity() & (cpus >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << cpus) - 1);
 }
 
 class View final : public fs::ProcessView {
@@ -98,7 +99,8 @@ public:
         process->for_each_task(
             [](Task& task, void* cookie) {
                 auto& s = *static_cast<Search*>(cookie);
-                if (task.tid() > s.after && (s.found < 0 || task.tid() < s.found)) s.found = task.tid();
+                if (task.tid() > s.after && (s.found < 0 || task.tid() < s.found))
+                    s.found = task.tid();
                 return true;
             },
             &search);
@@ -132,9 +134,11 @@ public:
         return Ref<vm::AddressSpace>(&TRY(process_of(pid))->address_space());
     }
     Result<fs::ProcImage> image(std::int32_t pid) override {
-        const Process::Image& i = TRY(process_of(pid))->image();
-        return fs::ProcImage{i.arg_begin,  i.arg_end,    i.env_begin, i.env_end,     i.auxv_begin, i.auxv_end,
-                             i.code_begin, i.code_end, i.data_begin, i.data_end, i.stack_begin, i.brk_begin};
+        const Process::Image& i = TRY(process_of(pid))
+        ->image();
+        return fs::ProcImage{i.arg_begin,  i.arg_end,  i.env_begin,   i.env_end,
+                             i.auxv_begin, i.auxv_end, i.code_begin,  i.code_end,
+                             i.data_begin, i.data_end, i.stack_begin, i.brk_begin};
     }
     Result<std::size_t> read_memory(std::int32_t pid, VirtAddr from, std::span<char> out) override {
         auto process = TRY(process_of(pid));
@@ -143,21 +147,34 @@ public:
         if (!hal::is_user_range(from.value, out.size())) return Errno::kEIO;
         return out.size() - hal::copy_from_user(out.data(), from.value, out.size());
     }
-    Result<vfs::Path> executable(std::int32_t pid) override { return TRY(process_of(pid))->image().executable; }
-    Result<vfs::Path> cwd(std::int32_t pid) override { return TRY(process_of(pid))->cwd(); }
-    Result<vfs::Path> root(std::int32_t pid) override { return TRY(process_of(pid))->root(); }
+    Result<vfs::Path> executable(std::int32_t pid) override {
+        return TRY(process_of(pid))
+        ->image().executable;
+    }
+    Result<vfs::Path> cwd(std::int32_t pid) override {
+        return TRY(process_of(pid))
+        ->cwd();
+    }
+    Result<vfs::Path> root(std::int32_t pid) override {
+        return TRY(process_of(pid))
+        ->root();
+    }
     int next_fd(std::int32_t pid, int from) override {
         Ref<Process> process = find_process(pid);
         return process ? process->files().next_open(from) : -1;
     }
-    Result<Ref<vfs::File>> file(std::int32_t pid, int fd) override { return TRY(process_of(pid))->files().get(fd); }
+    Result<Ref<vfs::File>> file(std::int32_t pid, int fd) override {
+        return TRY(process_of(pid))
+        ->files().get(fd);
+    }
     bool is_close_on_exec(std::int32_t pid, int fd) override {
         Ref<Process> process = find_process(pid);
         return process && process->files().close_on_exec_flag(fd).value_or(false);
     }
     Result<Limit> limit(std::int32_t pid, unsigned resource) override {
         if (resource >= kResourceLimits) return Errno::kEINVAL;
-        const ResourceLimit l = TRY(process_of(pid))->limit(resource);
+        const ResourceLimit l = TRY(process_of(pid))
+        ->limit(resource);
         return Limit{l.soft, l.hard};
     }
     Result<void> set_name(std::int32_t pid, std::int32_t tid, std::string_view name) override {
@@ -188,8 +205,10 @@ Result<void> store_name(std::string_view text) {
     Set(text);
     return {};
 }
-KILN_PROC_FILE(hostname, "sys/kernel/hostname", 0644, format_name<hostname>, store_name<set_hostname>);
-KILN_PROC_FILE(domainname, "sys/kernel/domainname", 0644, format_name<domainname>, store_name<set_domainname>);
+KILN_PROC_FILE(hostname, "sys/kernel/hostname", 0644, format_name<hostname>,
+               store_name<set_hostname>);
+KILN_PROC_FILE(domainname, "sys/kernel/domainname", 0644, format_name<domainname>,
+               store_name<set_domainname>);
 
 }  // namespace
 }  // namespace kiln::posix

@@ -120,8 +120,7 @@ void drain() {
         ConsoleEcho echo(state.discipline);
         const bool terminal = state.mode == InputMode::kTerminal;
         for (;;) {
-            const bool room =
-                terminal ? state.discipline.can_receive() : state.pipe.can_receive();
+            const bool room = terminal ? state.discipline.can_receive() : state.pipe.can_receive();
             if (room == state.input_paused) {
                 state.input_paused = !room;
                 hal::console_pause_input(!room);
@@ -221,10 +220,12 @@ public:
                 sync::IrqSpinGuard guard(state_lock);
                 line = state.discipline.is_canonical();
                 n = state.discipline.read({chunk, std::min(to.remaining(), sizeof(chunk))});
-                more = n == sizeof(chunk) && (line ? chunk[n - 1] != '\n' && state.discipline.has_line()
-                                                   : state.discipline.available() != 0);
+                more = n == sizeof(chunk) &&
+                       (line ? chunk[n - 1] != '\n' && state.discipline.has_line()
+                             : state.discipline.available() != 0);
             }
-            const Result<std::size_t> moved = n == 0 ? Result<std::size_t>(n) : to.copy_out(chunk, n);
+            const Result<std::size_t> moved =
+                n == 0 ? Result<std::size_t>(n) : to.copy_out(chunk, n);
             if (!moved.ok()) {
                 if (total == 0) return moved.error();
                 break;
@@ -359,9 +360,7 @@ Result<std::int64_t> TerminalFile::ioctl(std::uint32_t request, std::uintptr_t a
             TRY(mem::UserPtr<std::int32_t>(argument).write(n));
             return std::int64_t{0};
         }
-        case kTIOCOUTQ:
-            TRY(mem::UserPtr<std::int32_t>(argument).write(0));
-            return std::int64_t{0};
+        case kTIOCOUTQ: TRY(mem::UserPtr<std::int32_t>(argument).write(0)); return std::int64_t{0};
         case kTCSBRK: return std::int64_t{0};  // tcdrain(): all output is out
         case kTCFLSH:
             if (argument > 2) return Errno::kEINVAL;

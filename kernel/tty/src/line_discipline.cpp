@@ -16,8 +16,8 @@ bool is_control_char(char c) {
 }
 bool is_utf8_continuation(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
 bool is_word_char(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || (static_cast<unsigned char>(c) & 0x80) != 0;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           (static_cast<unsigned char>(c) & 0x80) != 0;
 }
 
 }  // namespace
@@ -29,8 +29,8 @@ Termios default_termios() {
     t.c_oflag = kOPOST | kONLCR;
     t.c_cflag = kB115200 | kCS8 | kCREAD | kHUPCL | kCLOCAL;
     t.c_lflag = kISIG | kICANON | kECHO | kECHOE | kECHOK | kECHOCTL | kECHOKE | kIEXTEN;
-    constexpr std::uint8_t kChars[] = {003, 034, 0177, 025, 004, 0, 1, 0, 021, 023, 032, 0, 022,
-                                       017, 027, 026, 0};
+    constexpr std::uint8_t kChars[] = {003, 034, 0177, 025, 004, 0,   1,   0, 021,
+                                       023, 032, 0,    022, 017, 027, 026, 0};
     for (std::size_t i = 0; i < sizeof(kChars); i++) t.c_cc[i] = kChars[i];
     return t;
 }
@@ -169,8 +169,7 @@ void LineDiscipline::erase_char(EchoSink& echo) {
         echo_char(static_cast<char>(termios_.c_cc[kVERASE]), echo);
         return;
     }
-    const bool wide =
-        is_control_char(c) && c != '\t' && (termios_.c_lflag & kECHOCTL) != 0;
+    const bool wide = is_control_char(c) && c != '\t' && (termios_.c_lflag & kECHOCTL) != 0;
     echo.echo(wide ? "\b \b\b \b" : "\b \b");
 }
 
@@ -209,9 +208,7 @@ std::size_t LineDiscipline::read(std::span<char> out) {
         }
         const char c = at(tail_++);
         out[n++] = c;
-        if (is_canonical() &&
-            (c == '\n' || is_control(c, kVEOL) || is_control(c, kVEOL2)))
-            break;
+        if (is_canonical() && (c == '\n' || is_control(c, kVEOL) || is_control(c, kVEOL2))) break;
     }
     if (!is_canonical()) line_end_ = tail_;
     return n;

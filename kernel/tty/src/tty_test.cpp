@@ -58,14 +58,20 @@ TEST_F(Discipline, LinesAreReadOneByOne) {
 }
 
 TEST_F(Discipline, Editing) {
-    type("abc\x7f\x7f" "X\r");
+    type(
+        "abc\x7f\x7f"
+        "X\r");
     EXPECT_EQ(read(), "aX\n");
     EXPECT_EQ(screen.text, "abc\b \b\b \bX\n");
-    type("one two  \x17" "three\r");
+    type(
+        "one two  \x17"
+        "three\r");
     EXPECT_EQ(read(), "one three\n");
     type("gone\x15kept\r");
     EXPECT_EQ(read(), "kept\n");
-    type("\xc3\xa4\x7f" "a\r");  // one character of two bytes
+    type(
+        "\xc3\xa4\x7f"
+        "a\r");  // one character of two bytes
     EXPECT_EQ(read(), "a\n");
     type("\x16\x03\r");  // ^V ^C
     EXPECT_EQ(read(), "\x03\n");
@@ -199,7 +205,8 @@ TEST_F(Console, TerminalReadsAndWrites) {
     for (int i = 0; i < 1000; i++) lines += "0123456789\n";
     host::type_on_console(lines);
     std::string got;
-    for (std::string part = read(*f); part.find("errno") == std::string::npos; part = read(*f)) got += part;
+    for (std::string part = read(*f); part.find("errno") == std::string::npos; part = read(*f))
+        got += part;
     EXPECT_EQ(got, lines);
 }
 

@@ -21,13 +21,19 @@ constinit std::atomic<void (*)(File&)> g_locks_hook{nullptr};
 File::~File() = default;
 
 void File::last_reference_dropped() {
-    if (watchers.load(std::memory_order_acquire)) g_watchers_hook.load(std::memory_order_acquire)(*this);
-    if (has_locks.load(std::memory_order_acquire)) g_locks_hook.load(std::memory_order_acquire)(*this);
+    if (watchers.load(std::memory_order_acquire))
+        g_watchers_hook.load(std::memory_order_acquire)(*this);
+    if (has_locks.load(std::memory_order_acquire))
+        g_locks_hook.load(std::memory_order_acquire)(*this);
     delete this;
 }
 
-void File::set_watchers_hook(void (*hook)(File&)) { g_watchers_hook.store(hook, std::memory_order_release); }
-void File::set_locks_hook(void (*hook)(File&)) { g_locks_hook.store(hook, std::memory_order_release); }
+void File::set_watchers_hook(void (*hook)(File&)) {
+    g_watchers_hook.store(hook, std::memory_order_release);
+}
+void File::set_locks_hook(void (*hook)(File&)) {
+    g_locks_hook.store(hook, std::memory_order_release);
+}
 
 Result<std::size_t> File::read(mem::IoBuffer&, std::uint64_t*) { return Errno::kEINVAL; }
 Result<std::size_t> File::write(mem::IoBuffer&, std::uint64_t*) { return Errno::kEINVAL; }

@@ -112,12 +112,8 @@ void MountTable::for_each(bool (*visit)(const MountInfo&, void*), void* cookie) 
     for (Mount& m : list()) {
         Path where;
         if (m.parent()) where = Path(Ref<Mount>(m.parent()), Ref<Dentry>(m.mount_point()));
-        const MountInfo info{m.id(),
-                             m.parent() ? m.parent()->id() : m.id(),
-                             m.source(),
-                             &m.file_system(),
-                             m.parent() ? &where : nullptr,
-                             m.flags()};
+        const MountInfo info{m.id(),           m.parent() ? m.parent()->id() : m.id(), m.source(),
+                             &m.file_system(), m.parent() ? &where : nullptr,          m.flags()};
         if (!visit(info, cookie)) return;
     }
 }

@@ -150,18 +150,16 @@ Result<Ref<Dentry>> find_or_create(const LookupContext& context, const Path& dir
 }
 
 Result<Ref<File>> open_create(const LookupContext& context, std::string_view name,
-                              std::uint32_t flags, std::uint32_t mode,
-                              std::uint32_t lookup_flags) {
+                              std::uint32_t flags, std::uint32_t mode, std::uint32_t lookup_flags) {
     const bool exclusive = (flags & kO_EXCL) != 0;
     Walk walk(context, lookup_flags);
     TRY(walk.to_parent(name));
     for (;;) {
-        if (walk.last_kind() != Last::kNormal)
-            return exclusive ? Errno::kEEXIST : Errno::kEISDIR;
+        if (walk.last_kind() != Last::kNormal) return exclusive ? Errno::kEEXIST : Errno::kEISDIR;
         if (walk.trailing_slash()) return Errno::kEISDIR;
         Opened found;
-        Ref<Dentry> dentry = TRY(
-            find_or_create(context, walk.directory(), walk.last(), mode, &found.created));
+        Ref<Dentry> dentry =
+            TRY(find_or_create(context, walk.directory(), walk.last(), mode, &found.created));
         found.path = Path(Ref<Mount>(walk.directory().mount()), std::move(dentry));
         if (!found.created && exclusive) return Errno::kEEXIST;
         cross_mounts(&found.path);

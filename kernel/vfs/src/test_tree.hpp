@@ -39,20 +39,19 @@ inline void start_machine() {
 
 inline std::string name_of(Errno e) { return "errno " + std::to_string(static_cast<int>(e)); }
 
-#define EXPECT_OK(expr)                                                        \
-    do {                                                                       \
-        const auto kiln_result = (expr);                                       \
-        EXPECT_TRUE(kiln_result.ok()) << name_of(kiln_result.error());         \
+#define EXPECT_OK(expr)                                                \
+    do {                                                               \
+        const auto kiln_result = (expr);                               \
+        EXPECT_TRUE(kiln_result.ok()) << name_of(kiln_result.error()); \
     } while (false)
-#define EXPECT_ERRNO(expected, expr)                                           \
+#define EXPECT_ERRNO(expected, expr) \
     EXPECT_EQ(static_cast<int>(Errno::expected), static_cast<int>((expr).error()))
 
 /// The names of a directory with their inode numbers.
 class NameSink final : public DirectorySink {
 public:
     explicit NameSink(std::size_t limit = SIZE_MAX) : limit_(limit) {}
-    bool add(std::string_view name, std::uint64_t number, std::uint32_t,
-             std::uint64_t) override {
+    bool add(std::string_view name, std::uint64_t number, std::uint32_t, std::uint64_t) override {
         if (names.size() >= limit_) return false;
         names.emplace_back(name);
         numbers[std::string(name)] = number;

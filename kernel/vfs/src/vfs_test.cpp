@@ -63,8 +63,7 @@ TEST_F(Vfs, Symlinks) {
     EXPECT_ERRNO(kELOOP, t.stat("/loop"));
     EXPECT_ERRNO(kELOOP, t.stat("/loop/x"));
     EXPECT_ERRNO(kELOOP, open(t.context, "/l", kO_RDONLY | kO_NOFOLLOW, 0));
-    EXPECT_ERRNO(kENOTDIR,
-                 open(t.context, "/l", kO_RDONLY | kO_NOFOLLOW | kO_DIRECTORY, 0));
+    EXPECT_ERRNO(kENOTDIR, open(t.context, "/l", kO_RDONLY | kO_NOFOLLOW | kO_DIRECTORY, 0));
     EXPECT_OK(open(t.context, "/l", kO_PATH | kO_NOFOLLOW, 0));
     EXPECT_ERRNO(kELOOP, lookup(t.context, "/l/f", kLookupNoSymlinks));
     EXPECT_ERRNO(kENOENT, t.symlink("", "/e"));
@@ -306,8 +305,7 @@ TEST_F(Vfs, Permissions) {
     EXPECT_ERRNO(kEPERM, set_attributes(root_file, {.mode = 0777}, kSetMode, u.credentials));
     EXPECT_ERRNO(kEPERM, set_attributes(root_file, {.uid = 1000}, kSetUid, u.credentials));
     EXPECT_ERRNO(kEPERM, set_attributes(root_file, {}, kSetMtime, u.credentials));
-    EXPECT_ERRNO(kEACCES,
-                 set_attributes(root_file, {}, kSetMtime | kSetTimesToNow, u.credentials));
+    EXPECT_ERRNO(kEACCES, set_attributes(root_file, {}, kSetMtime | kSetTimesToNow, u.credentials));
     EXPECT_ERRNO(kEACCES, set_attributes(root_file, {.size = 0}, kSetSize, u.credentials));
     EXPECT_ERRNO(kEACCES, check_access(root_file, 2, u.credentials));
     EXPECT_OK(check_access(root_file, 4, u.credentials));

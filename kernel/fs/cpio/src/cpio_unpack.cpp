@@ -64,6 +64,12 @@ private:
         return path.inode()->is_directory() ? Result<void>() : Errno::kENOTDIR;
     }
     Result<void> make_parents(std::string_view name) {
+        // Archives name folders before what is in them: one look-up, not one for each folder above.
+        const std::size_t last = name.rfind('/');
+        if (last == std::string_view::npos) return {};
+        if (vfs::lookup(context_, name.substr(0, last), vfs::kLookupFollow | vfs::kLookupDirectory)
+                .ok())
+            return {};
         for (std::size_t slash = name.find('/'); slash != std::string_view::npos;
              slash = name.find('/', slash + 1)) {
             if (slash != 0) TRY(make_directory({name.data(), slash}));

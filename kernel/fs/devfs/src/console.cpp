@@ -7,8 +7,7 @@
 namespace kiln::fs {
 
 Result<std::array<Ref<vfs::File>, 3>> open_console(const ConsoleMode& mode) {
-    tty::set_input_mode(mode.stdin_escaped ? tty::InputMode::kEscaped
-                                           : tty::InputMode::kTerminal);
+    tty::set_input_mode(mode.stdin_escaped ? tty::InputMode::kEscaped : tty::InputMode::kTerminal);
     tty::set_window_size(mode.rows, mode.columns);
     std::array<Ref<vfs::File>, 3> streams;
     Ref<vfs::File> terminal;

@@ -55,9 +55,9 @@ private:
                 const std::uint32_t index = w.index++;
                 if (!w.name.empty() && w.name != device.name) return;
                 if (!w.directory.claim(index)) return;
-                const auto made = w.directory.create(
-                    device.name, vfs::kModeCharacter | device.mode,
-                    abi::make_device(device.major, device.minor), 0, 0);
+                const auto made =
+                    w.directory.create(device.name, vfs::kModeCharacter | device.mode,
+                                       abi::make_device(device.major, device.minor), 0, 0);
                 w.directory.settle(index, made.error(), &w.error);
             },
             &wanted);

@@ -43,8 +43,7 @@ Result<vfs::Attributes> OverlayInode::attributes() {
 }
 
 Result<void> OverlayInode::set_attributes(const vfs::Attributes& values, std::uint32_t mask) {
-    vfs::Inode* u =
-        TRY(copy_up((mask & vfs::kSetSize) != 0 ? values.size : UINT64_MAX));
+    vfs::Inode* u = TRY(copy_up((mask & vfs::kSetSize) != 0 ? values.size : UINT64_MAX));
     sched::WriteGuard guard(u->lock());
     TRY(u->set_attributes(values, mask));
     mode_.store(u->mode(), std::memory_order_relaxed);
@@ -91,8 +90,7 @@ Result<void> OverlayInode::copy_contents(vfs::Inode& to, std::uint64_t size) {
     sched::WriteGuard guard(to.lock());
     std::uint64_t offset = 0;
     while (offset < size) {
-        const vm::ObjectPage page =
-            TRY(object->get_page(offset / kPageSize, hal::Access::kRead));
+        const vm::ObjectPage page = TRY(object->get_page(offset / kPageSize, hal::Access::kRead));
         const std::size_t n =
             static_cast<std::size_t>(std::min<std::uint64_t>(kPageSize, size - offset));
         mem::IoBuffer from = mem::IoBuffer::kernel(hal::phys_to_virt(page.page), n);
@@ -188,8 +186,7 @@ Result<Ref<vfs::Inode>> OverlayInode::make(std::string_view name, Make make_in) 
             vfs::Inode& whiteout = *there.value();
             const Result<void> swapped = exchange(u, kNewName, *made, name, whiteout);
             if (!swapped.ok()) {
-                (void)(made->is_directory() ? u.rmdir(kNewName, *made)
-                                            : u.unlink(kNewName, *made));
+                (void)(made->is_directory() ? u.rmdir(kNewName, *made) : u.unlink(kNewName, *made));
                 return swapped.error();
             }
             (void)u.unlink(kNewName, whiteout);
@@ -325,8 +322,7 @@ Result<void> OverlayInode::rmdir(std::string_view name, Inode& target) {
 }
 
 Result<void> OverlayInode::rename(std::string_view old_name, Inode& moved, Inode& new_parent,
-                                  std::string_view new_name, Inode* replaced,
-                                  std::uint32_t flags) {
+                                  std::string_view new_name, Inode* replaced, std::uint32_t flags) {
     OverlayInode& to = overlay_of(new_parent);
     const bool swaps = (flags & abi::kRENAME_EXCHANGE) != 0;
     vfs::Inode& moved_upper = *TRY(overlay_of(moved).copy_up());
@@ -351,12 +347,10 @@ Result<void> OverlayInode::rename(std::string_view old_name, Inode& moved, Inode
         const Result<Ref<vfs::Inode>> found = to_upper.lookup(new_name);
         if (found.ok()) there = found.value();
         if (!cover)
-            return from_upper.rename(old_name, moved_upper, to_upper, new_name, there.get(),
-                                     flags);
+            return from_upper.rename(old_name, moved_upper, to_upper, new_name, there.get(), flags);
         // The whiteout takes the place first: afterwards nothing may fail.
         Ref<vfs::Inode> whiteout = TRY(make_whiteout(from_upper, kWhiteoutName));
-        Result<void> done =
-            exchange(from_upper, kWhiteoutName, *whiteout, old_name, moved_upper);
+        Result<void> done = exchange(from_upper, kWhiteoutName, *whiteout, old_name, moved_upper);
         if (done.ok()) {
             done = from_upper.rename(kWhiteoutName, moved_upper, to_upper, new_name, there.get(),
                                      flags);

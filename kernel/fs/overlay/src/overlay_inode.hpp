@@ -30,8 +30,8 @@ public:
     Result<void> sync() override { return upper_->sync(); }
 
     /// The inode that shows `upper` (may be null), or else `lower` found as `name` in `parent`.
-    Result<Ref<vfs::Inode>> get(Ref<vfs::Inode> upper, Ref<vfs::Inode> lower,
-                                OverlayInode* parent, std::string_view name);
+    Result<Ref<vfs::Inode>> get(Ref<vfs::Inode> upper, Ref<vfs::Inode> lower, OverlayInode* parent,
+                                std::string_view name);
     void forget(OverlayInode& inode);
     sched::Mutex& copy_lock() { return copy_lock_; }
     sync::SpinLock& table_lock() { return table_lock_; }
@@ -51,8 +51,8 @@ private:
 
 class OverlayInode final : public vfs::Inode {
 public:
-    OverlayInode(OverlayFs& fs, Ref<vfs::Inode> upper, Ref<vfs::Inode> lower,
-                 OverlayInode* parent, mem::String name);
+    OverlayInode(OverlayFs& fs, Ref<vfs::Inode> upper, Ref<vfs::Inode> lower, OverlayInode* parent,
+                 mem::String name);
     ~OverlayInode() override;
 
     Result<vfs::Attributes> attributes() override;

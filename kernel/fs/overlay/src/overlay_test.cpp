@@ -44,7 +44,8 @@ TEST_F(Overlay, ReadsComeFromBelow) {
     EXPECT_EQ(over.inode()->memory_object().value().get(),
               under.inode()->memory_object().value().get());
     EXPECT_EQ(over.inode()->number(), under.inode()->number());
-    EXPECT_EQ(over.inode()->attributes().value().device, over.mount()->file_system().device_number());
+    EXPECT_EQ(over.inode()->attributes().value().device,
+              over.mount()->file_system().device_number());
     EXPECT_EQ(above.list("/").value().size(), 2u);  // nothing was copied
     Ref<File> f = open(t->context, "/d/f", kO_RDONLY, 0).value();
     EXPECT_EQ(&static_cast<InodeFile&>(*f).data(), under.inode());

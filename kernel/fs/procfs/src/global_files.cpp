@@ -45,8 +45,8 @@ Result<void> format_stat(vfs::TextSink& out) {
     const std::uint64_t idle = sched::idle_time_ns();
     const std::uint64_t busy = now > idle ? now - idle : 0;
     // User and kernel time are not told apart: all that is not idle counts as user time.
-    print(out, "cpu  {} 0 0 {} 0 0 0 0 0 0\ncpu0 {} 0 0 {} 0 0 0 0 0 0\n", ticks(busy),
-          ticks(idle), ticks(busy), ticks(idle));
+    print(out, "cpu  {} 0 0 {} 0 0 0 0 0 0\ncpu0 {} 0 0 {} 0 0 0 0 0 0\n", ticks(busy), ticks(idle),
+          ticks(busy), ticks(idle));
     print(out, "ctxt 0\nbtime {}\nprocesses 1\nprocs_running {}\nprocs_blocked 0\n",
           (time::realtime_ns() - now) / kNsPerSec, sched::runnable_count());
     return {};
@@ -105,18 +105,18 @@ struct Feature {
 // Names of Linux's arch/x86/include/asm/cpufeatures.h, those that programs look for. Words: 1.EDX, 1.ECX,
 // 0x80000001.EDX, 0x80000001.ECX, 7.EBX, 7.ECX.
 constexpr Feature kFeatures[] = {
-    {0, 0, "fpu"},       {0, 4, "tsc"},      {0, 6, "pae"},       {0, 8, "cx8"},
-    {0, 11, "sep"},      {0, 15, "cmov"},    {0, 19, "clflush"},  {0, 23, "mmx"},
-    {0, 24, "fxsr"},     {0, 25, "sse"},     {0, 26, "sse2"},     {2, 11, "syscall"},
-    {2, 20, "nx"},       {2, 26, "pdpe1gb"}, {2, 27, "rdtscp"},   {2, 29, "lm"},
-    {1, 0, "pni"},       {1, 1, "pclmulqdq"}, {1, 9, "ssse3"},    {1, 12, "fma"},
-    {1, 13, "cx16"},     {1, 19, "sse4_1"},  {1, 20, "sse4_2"},   {1, 22, "movbe"},
-    {1, 23, "popcnt"},   {1, 25, "aes"},     {1, 26, "xsave"},    {1, 28, "avx"},
-    {1, 29, "f16c"},     {1, 30, "rdrand"},  {1, 31, "hypervisor"}, {3, 0, "lahf_lm"},
-    {3, 5, "abm"},       {3, 6, "sse4a"},    {4, 0, "fsgsbase"},  {4, 3, "bmi1"},
-    {4, 5, "avx2"},      {4, 7, "smep"},     {4, 8, "bmi2"},      {4, 9, "erms"},
-    {4, 18, "rdseed"},   {4, 19, "adx"},     {4, 20, "smap"},     {4, 23, "clflushopt"},
-    {4, 29, "sha_ni"},   {5, 2, "umip"},     {5, 3, "pku"},       {5, 22, "rdpid"},
+    {0, 0, "fpu"},     {0, 4, "tsc"},       {0, 6, "pae"},         {0, 8, "cx8"},
+    {0, 11, "sep"},    {0, 15, "cmov"},     {0, 19, "clflush"},    {0, 23, "mmx"},
+    {0, 24, "fxsr"},   {0, 25, "sse"},      {0, 26, "sse2"},       {2, 11, "syscall"},
+    {2, 20, "nx"},     {2, 26, "pdpe1gb"},  {2, 27, "rdtscp"},     {2, 29, "lm"},
+    {1, 0, "pni"},     {1, 1, "pclmulqdq"}, {1, 9, "ssse3"},       {1, 12, "fma"},
+    {1, 13, "cx16"},   {1, 19, "sse4_1"},   {1, 20, "sse4_2"},     {1, 22, "movbe"},
+    {1, 23, "popcnt"}, {1, 25, "aes"},      {1, 26, "xsave"},      {1, 28, "avx"},
+    {1, 29, "f16c"},   {1, 30, "rdrand"},   {1, 31, "hypervisor"}, {3, 0, "lahf_lm"},
+    {3, 5, "abm"},     {3, 6, "sse4a"},     {4, 0, "fsgsbase"},    {4, 3, "bmi1"},
+    {4, 5, "avx2"},    {4, 7, "smep"},      {4, 8, "bmi2"},        {4, 9, "erms"},
+    {4, 18, "rdseed"}, {4, 19, "adx"},      {4, 20, "smap"},       {4, 23, "clflushopt"},
+    {4, 29, "sha_ni"}, {5, 2, "umip"},      {5, 3, "pku"},         {5, 22, "rdpid"},
 };
 
 Result<void> format_cpuinfo(vfs::TextSink& out) {
@@ -275,7 +275,8 @@ KILN_PROC_FILE(cap_last_cap, "sys/kernel/cap_last_cap", 0444, constant<kCapLastC
 KILN_PROC_FILE(aslr, "sys/kernel/randomize_va_space", 0444, constant<kTwo>, nullptr);
 KILN_PROC_FILE(shmmax, "sys/kernel/shmmax", 0444, constant<kShmmax>, nullptr);
 KILN_PROC_FILE(overcommit, "sys/vm/overcommit_memory", 0444, constant<kOne>, nullptr);
-KILN_PROC_FILE(overcommit_ratio, "sys/vm/overcommit_ratio", 0444, constant<kOvercommitRatio>, nullptr);
+KILN_PROC_FILE(overcommit_ratio, "sys/vm/overcommit_ratio", 0444, constant<kOvercommitRatio>,
+               nullptr);
 KILN_PROC_FILE(max_map_count, "sys/vm/max_map_count", 0444, constant<kMaxMapCount>, nullptr);
 KILN_PROC_FILE(mmap_min_addr, "sys/vm/mmap_min_addr", 0444, constant<kMmapMinAddr>, nullptr);
 KILN_PROC_FILE(swappiness, "sys/vm/swappiness", 0444, constant<kSwappiness>, nullptr);

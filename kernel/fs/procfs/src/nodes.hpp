@@ -50,8 +50,8 @@ protected:
 
 class ProcText final : public ProcInode {
 public:
-    ProcText(vfs::FileSystem& fs, std::uint64_t number, std::uint32_t mode,
-             Ref<TextSource> source, std::uint32_t uid = 0, std::uint32_t gid = 0)
+    ProcText(vfs::FileSystem& fs, std::uint64_t number, std::uint32_t mode, Ref<TextSource> source,
+             std::uint32_t uid = 0, std::uint32_t gid = 0)
         : ProcInode(fs, number, vfs::kModeRegular | mode, uid, gid), source_(std::move(source)) {}
     Result<Ref<vfs::File>> open(const vfs::OpenContext& context) override {
         return Ref<vfs::File>(TRY(mem::make_ref<TextFile>(context.flags, source_)));

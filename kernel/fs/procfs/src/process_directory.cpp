@@ -62,7 +62,8 @@ private:
 class MagicLink final : public ProcInode {
 public:
     enum class Kind : std::uint8_t { kExecutable, kCwd, kRoot, kFd };
-    MagicLink(vfs::FileSystem& fs, std::uint64_t number, std::uint32_t mode, Id id, Kind kind, int fd)
+    MagicLink(vfs::FileSystem& fs, std::uint64_t number, std::uint32_t mode, Id id, Kind kind,
+              int fd)
         : ProcInode(fs, number, vfs::kModeSymlink | mode), id_(id), kind_(kind), fd_(fd) {}
     bool is_magic_link() const override { return true; }
     Result<vfs::Attributes> attributes() override {
@@ -158,20 +159,20 @@ public:
                 std::move(source), uid(), gid())));
         }
         // The owner's bits tell how the file is open.
-        const std::uint32_t mode = (file.value()->is_readable() ? 0500u : 0u) |
-                                   (file.value()->is_writable() ? 0300u : 0u);
-        return Ref<vfs::Inode>(TRY(mem::make_ref<MagicLink>(
-            *fs_, number_of(id_, kFdBase + static_cast<std::uint64_t>(fd)), mode, id_,
-            MagicLink::Kind::kFd, fd)));
+        const std::uint32_t mode =
+            (file.value()->is_readable() ? 0500u : 0u) | (file.value()->is_writable() ? 0300u : 0u);
+        return Ref<vfs::Inode>(TRY(
+            mem::make_ref<MagicLink>(*fs_, number_of(id_, kFdBase + static_cast<std::uint64_t>(fd)),
+                                     mode, id_, MagicLink::Kind::kFd, fd)));
     }
     Result<void> read_directory(std::uint64_t offset, vfs::DirectorySink& sink) override {
         int fd = static_cast<int>(std::min<std::uint64_t>(offset, INT32_MAX));
         while ((fd = view().next_fd(id_.pid, fd)) >= 0) {
             char text[16];
             const std::string_view name(text, format_to(text, "{}", fd));
-            const std::uint64_t item = (info_ ? kFdInfoBase : kFdBase) + static_cast<std::uint64_t>(fd);
-            if (!sink.add(name, number_of(id_, item),
-                          info_ ? vfs::kModeRegular : vfs::kModeSymlink,
+            const std::uint64_t item =
+                (info_ ? kFdInfoBase : kFdBase) + static_cast<std::uint64_t>(fd);
+            if (!sink.add(name, number_of(id_, item), info_ ? vfs::kModeRegular : vfs::kModeSymlink,
                           static_cast<std::uint64_t>(fd) + 1))
                 break;
             fd++;
@@ -229,14 +230,14 @@ public:
         for (std::size_t i = 0; i < files.size(); i++) {
             if (files[i].name != name) continue;
             Ref<TextSource> source = TRY(mem::make_ref<ProcessSource>(id_, files[i]));
-            return Ref<vfs::Inode>(TRY(mem::make_ref<ProcText>(
-                *fs_, number_of(id_, kFileBase + i), files[i].mode, std::move(source), uid(),
-                gid())));
+            return Ref<vfs::Inode>(
+                TRY(mem::make_ref<ProcText>(*fs_, number_of(id_, kFileBase + i), files[i].mode,
+                                            std::move(source), uid(), gid())));
         }
         for (std::size_t i = 0; i < std::size(kLinks); i++) {
             if (kLinks[i].name != name) continue;
-            return Ref<vfs::Inode>(TRY(mem::make_ref<MagicLink>(
-                *fs_, number_of(id_, kLinkBase + i), 0777u, id_, kLinks[i].kind, -1)));
+            return Ref<vfs::Inode>(TRY(mem::make_ref<MagicLink>(*fs_, number_of(id_, kLinkBase + i),
+                                                                0777u, id_, kLinks[i].kind, -1)));
         }
         if (name == "fd" || name == "fdinfo")
             return Ref<vfs::Inode>(

@@ -31,8 +31,8 @@ Result<void> format_stat(ProcessView& view, std::int32_t pid, std::int32_t tid,
     const ProcImage image = TRY(view.image(pid));
     const auto memory = memory_of(view, pid);
     const auto limit = view.limit(pid, 9 - 4);  // RLIMIT_RSS 5
-    print(out, "{} ({}) {} {} {} {} {} -1 4194304 {} 0 0 0 {} {} 0 0 {} {} {} 0 {} {} {} {} ", t.tid,
-          name_of(t), t.state, t.parent_pid, t.process_group, t.session, t.terminal,
+    print(out, "{} ({}) {} {} {} {} {} -1 4194304 {} 0 0 0 {} {} 0 0 {} {} {} 0 {} {} {} {} ",
+          t.tid, name_of(t), t.state, t.parent_pid, t.process_group, t.session, t.terminal,
           memory.minor_faults, ticks(t.user_time_ns), ticks(t.system_time_ns), 20 + t.nice, t.nice,
           t.threads, ticks(t.start_time_ns), memory.mapped_bytes, memory.resident_pages,
           limit.ok() ? limit.value().soft : UINT64_MAX);
@@ -97,8 +97,7 @@ Result<void> format_status(ProcessView& view, std::int32_t pid, std::int32_t tid
           "CapAmb:\t{:016x}\n",
           t.capabilities[0], t.capabilities[1], t.capabilities[2], t.capabilities[3],
           t.capabilities[4]);
-    print(out, "NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0\n",
-          t.no_new_privileges ? 1 : 0);
+    print(out, "NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0\n", t.no_new_privileges ? 1 : 0);
     print(out, "Cpus_allowed:\t{:x}\nCpus_allowed_list:\t", t.affinity);
     bool first = true;
     for (unsigned cpu = 0; cpu < 64; cpu++) {
@@ -134,13 +133,11 @@ Result<void> format_memory(ProcessView& view, std::int32_t pid, VirtAddr begin, 
     return {};
 }
 
-Result<void> format_cmdline(ProcessView& view, std::int32_t pid, std::int32_t,
-                            vfs::TextSink& out) {
+Result<void> format_cmdline(ProcessView& view, std::int32_t pid, std::int32_t, vfs::TextSink& out) {
     const ProcImage image = TRY(view.image(pid));
     return format_memory(view, pid, image.arg_begin, image.arg_end, out);
 }
-Result<void> format_environ(ProcessView& view, std::int32_t pid, std::int32_t,
-                            vfs::TextSink& out) {
+Result<void> format_environ(ProcessView& view, std::int32_t pid, std::int32_t, vfs::TextSink& out) {
     const ProcImage image = TRY(view.image(pid));
     return format_memory(view, pid, image.env_begin, image.env_end, out);
 }
@@ -206,14 +203,14 @@ struct LimitRow {
 };
 // Order and words of Linux's fs/proc/base.c, lnames.
 constexpr LimitRow kLimits[] = {
-    {"Max cpu time", 0, "seconds"},          {"Max file size", 1, "bytes"},
-    {"Max data size", 2, "bytes"},           {"Max stack size", 3, "bytes"},
-    {"Max core file size", 4, "bytes"},      {"Max resident set", 5, "bytes"},
-    {"Max processes", 6, "processes"},       {"Max open files", 7, "files"},
-    {"Max locked memory", 8, "bytes"},       {"Max address space", 9, "bytes"},
-    {"Max file locks", 10, "locks"},         {"Max pending signals", 11, "signals"},
-    {"Max msgqueue size", 12, "bytes"},      {"Max nice priority", 13, ""},
-    {"Max realtime priority", 14, ""},       {"Max realtime timeout", 15, "us"},
+    {"Max cpu time", 0, "seconds"},     {"Max file size", 1, "bytes"},
+    {"Max data size", 2, "bytes"},      {"Max stack size", 3, "bytes"},
+    {"Max core file size", 4, "bytes"}, {"Max resident set", 5, "bytes"},
+    {"Max processes", 6, "processes"},  {"Max open files", 7, "files"},
+    {"Max locked memory", 8, "bytes"},  {"Max address space", 9, "bytes"},
+    {"Max file locks", 10, "locks"},    {"Max pending signals", 11, "signals"},
+    {"Max msgqueue size", 12, "bytes"}, {"Max nice priority", 13, ""},
+    {"Max realtime priority", 14, ""},  {"Max realtime timeout", 15, "us"},
 };
 
 Result<void> format_limits(ProcessView& view, std::int32_t pid, std::int32_t, vfs::TextSink& out) {

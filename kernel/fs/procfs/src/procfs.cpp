@@ -154,8 +154,7 @@ public:
                 if (pid == 0) return Errno::kENOENT;
                 if (name == "self")
                     return make_link(kSelfNumber, {text, format_to(text, "{}", pid)});
-                const std::size_t n =
-                    format_to(text, "{}/task/{}", pid, view->current_tid());
+                const std::size_t n = format_to(text, "{}/task/{}", pid, view->current_tid());
                 return make_link(kThreadSelfNumber, {text, n});
             }
             const std::int32_t pid = parse_id(name);
@@ -201,9 +200,7 @@ private:
 }  // namespace
 
 ProcessView* process_view() { return registered_view.load(std::memory_order_acquire); }
-void set_process_view(ProcessView* view) {
-    registered_view.store(view, std::memory_order_release);
-}
+void set_process_view(ProcessView* view) { registered_view.store(view, std::memory_order_release); }
 
 std::int32_t parse_id(std::string_view name) {
     if (name.empty() || name.size() > 9 || (name.size() > 1 && name.front() == '0')) return -1;

@@ -53,7 +53,9 @@ public:
         return i;
     }
     Result<std::size_t> read_memory(std::int32_t, VirtAddr from, std::span<char> out) override {
-        return std::string_view("a\0bcd\0", 6).substr(from.value - 100).copy(out.data(), out.size());
+        return std::string_view("a\0bcd\0", 6)
+            .substr(from.value - 100)
+            .copy(out.data(), out.size());
     }
     Result<Path> executable(std::int32_t) override { return Path(exe); }
     Result<Path> cwd(std::int32_t) override { return root_path(); }
@@ -163,7 +165,8 @@ TEST_F(Procfs, GlobalFiles) {
 TEST_F(Procfs, Listings) {
     for (const std::size_t chunk : {std::size_t{1}, std::size_t{3}, SIZE_MAX}) {
         const auto root = list("/proc", chunk);
-        for (const char* name : {".", "..", "meminfo", "sys", "self", "thread-self", "mounts", "1", "30"})
+        for (const char* name :
+             {".", "..", "meminfo", "sys", "self", "thread-self", "mounts", "1", "30"})
             EXPECT_TRUE(has(root, name)) << name;
         EXPECT_TRUE(has(list("/proc/sys", chunk), "kernel"));
         EXPECT_TRUE(has(list("/proc/sys/kernel", chunk), "random"));
@@ -173,7 +176,8 @@ TEST_F(Procfs, Listings) {
         EXPECT_EQ(list("/proc/1/task", chunk), (std::vector<std::string>{".", "..", "1", "12"}));
     }
     // All that is listed can be looked up.
-    for (const char* directory : {"/proc", "/proc/sys/kernel", "/proc/self", "/proc/self/task/12"}) {
+    for (const char* directory :
+         {"/proc", "/proc/sys/kernel", "/proc/self", "/proc/self/task/12"}) {
         for (const std::string& name : list(directory))
             EXPECT_OK(lookup(kernel_context(), std::string(directory) + "/" + name, 0));
     }
@@ -187,15 +191,16 @@ TEST_F(Procfs, Links) {
     EXPECT_EQ(link("/proc/self/fd/0"), "pipe:[7]");
     EXPECT_EQ(link("/proc/self/fd/3"), "/bin/prog");
     EXPECT_EQ(lookup(kernel_context(), "/proc/self/exe", kLookupFollow).value(), view().exe);
-    EXPECT_EQ(lookup(kernel_context(), "/proc/self/root/bin/prog", kLookupFollow).value(), view().exe);
+    EXPECT_EQ(lookup(kernel_context(), "/proc/self/root/bin/prog", kLookupFollow).value(),
+              view().exe);
     EXPECT_ERRNO(kENOENT, read("/proc/self/fd/1"));
     EXPECT_ERRNO(kENOENT, read("/proc/self/fd/03"));
     EXPECT_OK(read("/proc/self/fd/3"));
     Ref<File> same = open(kernel_context(), "/proc/self/fd/0", kO_RDONLY, 0).value();
     EXPECT_EQ(same.get(), view().pipe.get());
     EXPECT_ERRNO(kEACCES, open(kernel_context(), "/proc/self/fd/0", kO_WRONLY, 0));
-    EXPECT_ERRNO(kELOOP, lookup(kernel_context(), "/proc/self/exe",
-                                kLookupFollow | kLookupNoMagicLinks));
+    EXPECT_ERRNO(kELOOP,
+                 lookup(kernel_context(), "/proc/self/exe", kLookupFollow | kLookupNoMagicLinks));
     EXPECT_ERRNO(kENOENT, read("/proc/2/stat"));
     EXPECT_ERRNO(kENOENT, read("/proc/1/task/30/stat"));
     view().pid = 0;
@@ -214,10 +219,13 @@ TEST_F(Procfs, ProcessFiles) {
     EXPECT_NE(status.find("\nGroups:\t0 5 \n"), std::string::npos);
     EXPECT_NE(status.find("\nCpus_allowed_list:\t0-1,3\n"), std::string::npos);
     EXPECT_NE(status.find("\nUmask:\t0022\n"), std::string::npos);
-    EXPECT_NE(read("/proc/self/limits").value().find(
-                  "Max open files            1024                 4096                 files"),
+    EXPECT_NE(
+        read("/proc/self/limits")
+            .value()
+            .find("Max open files            1024                 4096                 files"),
+        std::string::npos);
+    EXPECT_NE(read("/proc/mounts").value().find("proc /proc proc rw,relatime 0 0\n"),
               std::string::npos);
-    EXPECT_NE(read("/proc/mounts").value().find("proc /proc proc rw,relatime 0 0\n"), std::string::npos);
     EXPECT_NE(read("/proc/self/mountinfo").value().find(" / /proc rw,relatime - proc proc rw\n"),
               std::string::npos);
     EXPECT_NE(read("/proc/self/fdinfo/3").value().find("flags:\t02000002\n"), std::string::npos);

@@ -28,8 +28,8 @@ std::uint32_t RamDirectory::hash_of(std::string_view name) {
 Result<RamDirectory::Entry*> RamDirectory::make_entry(std::string_view name, Ref<Inode> inode) {
     void* memory = mem::allocate(sizeof(Entry) + name.size());
     if (!memory) return Errno::kENOMEM;
-    Entry* e = ::new (memory) Entry{nullptr, 0, hash_of(name),
-                                    static_cast<std::uint8_t>(name.size()), std::move(inode)};
+    Entry* e = ::new (memory)
+        Entry{nullptr, 0, hash_of(name), static_cast<std::uint8_t>(name.size()), std::move(inode)};
     std::memcpy(static_cast<void*>(e + 1), name.data(), name.size());
     return e;
 }
@@ -230,13 +230,11 @@ Result<void> RamDirectory::rename_exchange(std::string_view old_name, RamDirecto
 }
 
 Result<void> RamDirectory::rename(std::string_view old_name, Inode& moved, Inode& new_parent,
-                                  std::string_view new_name, Inode* replaced,
-                                  std::uint32_t flags) {
+                                  std::string_view new_name, Inode* replaced, std::uint32_t flags) {
     auto& to = static_cast<RamDirectory&>(new_parent);
     if ((flags & abi::kRENAME_EXCHANGE) != 0) return rename_exchange(old_name, to, new_name);
     if (to.links() == 0) return Errno::kENOENT;
-    if (replaced && replaced->is_directory() &&
-        !static_cast<RamDirectory*>(replaced)->is_empty())
+    if (replaced && replaced->is_directory() && !static_cast<RamDirectory*>(replaced)->is_empty())
         return Errno::kENOTEMPTY;
     TRY(to.reserve());
     Entry* fresh = TRY(make_entry(new_name, Ref<Inode>(&moved)));

@@ -57,8 +57,8 @@ Result<std::size_t> RamFile::read(mem::IoBuffer& to, std::uint64_t offset) {
         const PhysAddr page = pages_->find(offset / kPageSize);
         Result<std::size_t> moved = Errno::kEFAULT;
         if (page.value != 0) {
-            moved = to.copy_out(static_cast<const char*>(hal::phys_to_virt(page)) + in_page,
-                                wanted);
+            moved =
+                to.copy_out(static_cast<const char*>(hal::phys_to_virt(page)) + in_page, wanted);
             mem::unref_page(page);
         } else {
             moved = to.zero(wanted);
@@ -83,8 +83,8 @@ Result<std::size_t> RamFile::write(mem::IoBuffer& from, std::uint64_t offset) {
     const std::uint64_t limit = INT64_MAX;
     while (from.remaining() != 0 && offset < limit) {
         const std::size_t in_page = offset % kPageSize;
-        const std::size_t wanted = static_cast<std::size_t>(std::min<std::uint64_t>(
-            {kPageSize - in_page, limit - offset, from.remaining()}));
+        const std::size_t wanted = static_cast<std::size_t>(
+            std::min<std::uint64_t>({kPageSize - in_page, limit - offset, from.remaining()}));
         const bool whole = wanted == kPageSize;
         bool made = false;
         const Result<PhysAddr> page = pages_->find_or_make(
@@ -116,7 +116,7 @@ void RamFile::punch(std::uint64_t offset, std::uint64_t length) {
     const std::uint64_t end = offset + length;
     const std::uint64_t first = page_up(offset) / kPageSize;
     const std::uint64_t last = end / kPageSize;  // the page that `end` lies in
-    if (first > last) {  // inside one page
+    if (first > last) {                          // inside one page
         pages_->zero(last, offset % kPageSize, end % kPageSize);
         return;
     }
@@ -148,8 +148,7 @@ Result<void> RamFile::allocate(int mode, std::uint64_t offset, std::uint64_t len
         return Errno::kENOSPC;
     for (std::uint64_t i = begin_page; i < end_page; i++) {
         bool made = false;
-        const Result<PhysAddr> page =
-            pages_->find_or_make(i, FilePages::Contents::kZeroed, &made);
+        const Result<PhysAddr> page = pages_->find_or_make(i, FilePages::Contents::kZeroed, &made);
         if (!page.ok()) {
             // Pages below the size that were holes stay: they read as before.
             const std::uint64_t keep = page_up(pages_->size()) / kPageSize;

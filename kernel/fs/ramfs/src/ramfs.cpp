@@ -105,10 +105,8 @@ Result<void> RamInode::set_attributes(const vfs::Attributes& values, std::uint32
         mode_.store(type() | (values.mode & vfs::kModePermissions), std::memory_order_relaxed);
     if ((mask & vfs::kSetUid) != 0) uid_.store(values.uid, std::memory_order_relaxed);
     if ((mask & vfs::kSetGid) != 0) gid_.store(values.gid, std::memory_order_relaxed);
-    if ((mask & vfs::kSetAtime) != 0)
-        atime_.store(to_ns(values.atime), std::memory_order_relaxed);
-    if ((mask & vfs::kSetMtime) != 0)
-        mtime_.store(to_ns(values.mtime), std::memory_order_relaxed);
+    if ((mask & vfs::kSetAtime) != 0) atime_.store(to_ns(values.atime), std::memory_order_relaxed);
+    if ((mask & vfs::kSetMtime) != 0) mtime_.store(to_ns(values.mtime), std::memory_order_relaxed);
     if ((mask & vfs::kSetCtime) != 0) {
         ctime_.store(to_ns(values.ctime), std::memory_order_relaxed);
     } else if (mask != 0) {
@@ -118,8 +116,7 @@ Result<void> RamInode::set_attributes(const vfs::Attributes& values, std::uint32
 }
 
 Result<Ref<vfs::Inode>> make_ram_inode(RamFs& fs, std::uint32_t mode, std::uint64_t rdev,
-                                       std::uint32_t uid, std::uint32_t gid,
-                                       std::uint32_t links) {
+                                       std::uint32_t uid, std::uint32_t gid, std::uint32_t links) {
     switch (mode & vfs::kModeTypeMask) {
         case vfs::kModeDirectory:
             return Ref<vfs::Inode>(TRY(mem::make_ref<RamDirectory>(fs, mode, uid, gid)));
@@ -146,8 +143,7 @@ Result<Ref<vfs::Inode>> make_ram_symlink(RamFs& fs, std::string_view target, std
 Result<Ref<RamFs>> RamFs::create(const Options& options) {
     Ref<RamUsage> usage = TRY(mem::make_ref<RamUsage>(options.limit_pages));
     Ref<RamFs> fs = TRY(mem::make_ref<RamFs>(std::move(usage)));
-    fs->root_ =
-        TRY(mem::make_ref<RamDirectory>(*fs, options.root_mode, options.uid, options.gid));
+    fs->root_ = TRY(mem::make_ref<RamDirectory>(*fs, options.root_mode, options.uid, options.gid));
     return fs;
 }
 

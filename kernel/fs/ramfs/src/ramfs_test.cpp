@@ -106,7 +106,8 @@ TEST_F(Ramfs, MappingsSeeTheSameBytes) {
     EXPECT_EQ(read_at(*f, 6, 4096), std::string("Wapp\0\0", 6));  // cut and grown: zeros
     EXPECT_OK(t.unlink("/f"));
     f = nullptr;
-    EXPECT_OK(object->get_page(0, hal::Access::kRead).ok() ? Result<void>() : Result<void>(Errno::kEIO));
+    EXPECT_OK(object->get_page(0, hal::Access::kRead).ok() ? Result<void>()
+                                                           : Result<void>(Errno::kEIO));
 }
 
 TEST_F(Ramfs, PagesComeBack) {
@@ -199,8 +200,7 @@ TEST_F(Ramfs, LargeDirectory) {
     for (int i = 0; i < 5000; i++) ASSERT_TRUE(t.write("/d/" + std::to_string(i), "").ok());
     EXPECT_EQ(t.list("/d").value().size(), 5002u);
     for (int i = 0; i < 5000; i += 2) ASSERT_TRUE(t.unlink("/d/" + std::to_string(i)).ok());
-    for (int i = 0; i < 5000; i++)
-        ASSERT_EQ(t.exists("/d/" + std::to_string(i)), i % 2 == 1);
+    for (int i = 0; i < 5000; i++) ASSERT_EQ(t.exists("/d/" + std::to_string(i)), i % 2 == 1);
     for (int i = 0; i < 3000; i++) {
         ASSERT_TRUE(t.write("/d/churn", "").ok());
         ASSERT_TRUE(t.unlink("/d/churn").ok());

@@ -58,8 +58,7 @@ private:
         for (std::size_t slash; (slash = rest.find('/')) != std::string_view::npos;
              rest.remove_prefix(slash + 1)) {
             auto& directory = static_cast<RamDirectory&>(*at);
-            at = TRY(find_or_create(directory, rest.substr(0, slash),
-                                    vfs::kModeDirectory | 0555));
+            at = TRY(find_or_create(directory, rest.substr(0, slash), vfs::kModeDirectory | 0555));
         }
         if (rest.empty()) return {};
         Ref<vfs::Inode> inode =

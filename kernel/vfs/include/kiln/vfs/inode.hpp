@@ -132,8 +132,8 @@ public:
     /// ENOENT if there is no such name.
     virtual Result<Ref<Inode>> lookup(std::string_view name);
     /// Any type but symlink, directory included. EEXIST when the name is there.
-    virtual Result<Ref<Inode>> create(std::string_view name, std::uint32_t mode,
-                                      std::uint64_t rdev, std::uint32_t uid, std::uint32_t gid);
+    virtual Result<Ref<Inode>> create(std::string_view name, std::uint32_t mode, std::uint64_t rdev,
+                                      std::uint32_t uid, std::uint32_t gid);
     virtual Result<Ref<Inode>> symlink(std::string_view name, std::string_view target,
                                        std::uint32_t uid, std::uint32_t gid);
     /// Another name for `target`.

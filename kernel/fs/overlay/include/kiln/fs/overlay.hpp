@@ -13,7 +13,6 @@
 namespace kiln::fs {
 
 /// `lower` is never changed. `upper` is writable and used by nobody else. ENOMEM.
-Result<Ref<vfs::FileSystem>> create_overlay(Ref<vfs::FileSystem> lower,
-                                            Ref<vfs::FileSystem> upper);
+Result<Ref<vfs::FileSystem>> create_overlay(Ref<vfs::FileSystem> lower, Ref<vfs::FileSystem> upper);
 
 }  // namespace kiln::fs

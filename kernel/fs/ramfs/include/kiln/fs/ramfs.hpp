@@ -123,9 +123,7 @@ private:
         std::uint32_t hash;
         std::uint8_t length;
         Ref<Inode> inode;
-        std::string_view name() const {
-            return {reinterpret_cast<const char*>(this + 1), length};
-        }
+        std::string_view name() const { return {reinterpret_cast<const char*>(this + 1), length}; }
     };
     /// In ascending order of `sequence`; `entry` null: removed.
     struct Slot {
