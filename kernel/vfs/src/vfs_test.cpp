@@ -4,7 +4,7 @@
 #include <kiln/fs/ramfs.hpp>
 #include <kiln/vfs/device.hpp>
 
-#include "test_tree.hpp"
+#include <kiln/vfs_testing/test_tree.hpp>
 
 namespace kiln::vfs::testing {
 namespace {

@@ -3,7 +3,7 @@
 #include <kiln/fs/overlay.hpp>
 #include <kiln/fs/ramfs.hpp>
 
-#include "../../../vfs/src/test_tree.hpp"
+#include <kiln/vfs_testing/test_tree.hpp>
 
 namespace kiln::fs {
 namespace {

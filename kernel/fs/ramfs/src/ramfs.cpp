@@ -1,7 +1,6 @@
 #include <kiln/fs/ramfs.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include <kiln/abi/linux/stat.hpp>
@@ -149,12 +148,20 @@ Result<Ref<RamFs>> RamFs::create(const Options& options) {
 
 namespace {
 
-// A number of an option. `base` 8 for modes.
-bool parse_number(std::string_view text, int base, std::uint64_t* out, std::string_view* rest) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out, base);
-    if (error != std::errc() || end == text.data()) return false;
-    *rest = text.substr(static_cast<std::size_t>(end - text.data()));
-    return true;
+// The number that `text` begins with. `base` 8 for modes.
+bool parse_number(std::string_view text, unsigned base, std::uint64_t* out,
+                  std::string_view* rest) {
+    std::uint64_t n = 0;
+    std::size_t digits = 0;
+    for (; digits < text.size(); digits++) {
+        const unsigned digit = static_cast<unsigned char>(text[digits]) - '0';
+        if (digit >= base) break;
+        if (!checked_mul(n, std::uint64_t{base}, &n) || !checked_add(n, std::uint64_t{digit}, &n))
+            return false;
+    }
+    *out = n;
+    *rest = text.substr(digits);
+    return digits != 0;
 }
 
 Result<std::uint64_t> parse_size(std::string_view text) {

@@ -1,4 +1,4 @@
-#include "../../../vfs/src/test_tree.hpp"
+#include <kiln/vfs_testing/test_tree.hpp>
 
 namespace kiln::fs {
 namespace {
