@@ -118,7 +118,10 @@ bool is_packaging_only(std::string_view name) {
     return std::ranges::binary_search(kPackagingOnly, name);
 }
 
-bool is_left_out(std::string_view path) {
+bool is_left_out(std::string_view path, std::string_view package) {
+    if (path.starts_with("/usr/include/")) {
+        return !package.ends_with("-dev");
+    }
     if (path.starts_with("/usr/lib/locale/")) {
         return !path.starts_with("/usr/lib/locale/C.utf8/");
     }

@@ -74,8 +74,9 @@ private:
 // (debconf, dpkg, init scripts, …) and that nothing needs while the program runs.
 bool is_packaging_only(std::string_view name);
 
-// True for a path that no program reads to do its work: documentation, manual pages, message
-// catalogues, shell completion, init and cron files, and so on. The C.UTF-8 locale is kept.
-bool is_left_out(std::string_view path);
+// True for a path of a package that no program reads to do its work: documentation, manual pages,
+// message catalogues, shell completion, init and cron files, and so on. The C.UTF-8 locale is kept.
+// Headers are for compilers: kept of packages whose name ends in -dev.
+bool is_left_out(std::string_view path, std::string_view package);
 
 }  // namespace kiln::tool

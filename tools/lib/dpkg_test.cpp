@@ -128,12 +128,14 @@ TEST(Dpkg, ReadsAlternatives) {
 }
 
 TEST(Dpkg, LeavesOutWhatNoProgramReads) {
-    EXPECT_TRUE(is_left_out("/usr/share/doc/app/copyright"));
-    EXPECT_TRUE(is_left_out("/usr/share/locale/de/LC_MESSAGES/app.mo"));
-    EXPECT_TRUE(is_left_out("/usr/lib/locale/de_DE.utf8/LC_CTYPE"));
-    EXPECT_FALSE(is_left_out("/usr/lib/locale/C.utf8/LC_CTYPE"));
-    EXPECT_FALSE(is_left_out("/usr/lib/python3/dist-packages/x.py"));
-    EXPECT_FALSE(is_left_out("/etc/ssl/openssl.cnf"));
+    EXPECT_TRUE(is_left_out("/usr/share/doc/app/copyright", "app"));
+    EXPECT_TRUE(is_left_out("/usr/share/locale/de/LC_MESSAGES/app.mo", "app"));
+    EXPECT_TRUE(is_left_out("/usr/lib/locale/de_DE.utf8/LC_CTYPE", "app"));
+    EXPECT_FALSE(is_left_out("/usr/lib/locale/C.utf8/LC_CTYPE", "app"));
+    EXPECT_FALSE(is_left_out("/usr/lib/python3/dist-packages/x.py", "app"));
+    EXPECT_FALSE(is_left_out("/etc/ssl/openssl.cnf", "app"));
+    EXPECT_TRUE(is_left_out("/usr/include/x.h", "app"));
+    EXPECT_FALSE(is_left_out("/usr/include/x.h", "libx-dev"));
 }
 
 TEST(Dpkg, AMalformedDatabaseIsNoCrash) {

@@ -130,7 +130,7 @@ void add_generated_files(const DpkgDatabase& dpkg, const RootView& view, RootTre
     }
     for (const auto& alternative : dpkg.alternatives()) {
         const auto target = view.resolve("/etc/alternatives/" + alternative.name);
-        if (target && tree.contains(target->path) && !is_left_out(alternative.link)) {
+        if (target && tree.contains(target->path) && !is_left_out(alternative.link, "")) {
             tree.add_path(alternative.link);
         }
     }
@@ -224,7 +224,7 @@ PreparedProgram from_host(const ProgramRequest& request, ImageStore& store) {
             for (const DebPackage* package : dpkg->closure(roots)) {
                 out.packages.push_back(package->name);
                 for (const std::string& file : dpkg->files_of(*package)) {
-                    if (!is_left_out(file)) {
+                    if (!is_left_out(file, package->name)) {
                         tree.add_path(file);
                     }
                 }

@@ -11,6 +11,7 @@
 #include "lib/error.hpp"
 #include "lib/process.hpp"
 #include "lib/program.hpp"
+#include "lib/root_tree.hpp"
 #include "lib/test_elf.hpp"
 #include "lib/test_folder.hpp"
 
@@ -309,6 +310,39 @@ TEST_F(Prepare, ACutImageIsMadeAnew) {
     for (const auto& entry : std::filesystem::directory_iterator{cache_.path()}) {
         EXPECT_EQ(entry.path().filename(), "images");
     }
+}
+
+TEST(RootTree, KeepsWhatTheFilesAre) {
+    const TestFolder root;
+    const TestFolder out;
+    root.file("usr/lib/a", "hello", 0644);
+    root.program("usr/bin/tool", "x");
+    root.link("lib", "usr/lib");
+    root.link("usr/lib/link", "a");
+    root.link("usr/lib/dangling", "/gone");
+    std::filesystem::create_hard_link(root.path() / "usr/lib/a", root.path() / "usr/lib/b");
+    const RootView view{root.path()};
+    RootTree tree{view};
+    EXPECT_TRUE(tree.add_path("/lib/link"));
+    EXPECT_TRUE(tree.add_path("/usr/lib/b"));
+    EXPECT_TRUE(tree.add_path("/usr/lib/dangling"));
+    EXPECT_TRUE(tree.add_path("/usr/bin/tool"));
+    EXPECT_FALSE(tree.add_path("/gone"));
+    tree.add_directory("/tmp", 01777);
+    tree.add_file("/etc/made", "up", 0600);
+    EXPECT_EQ(tree.canonicalize("/lib/../lib/new/file"), "/usr/lib/new/file");
+    tree.stage(out.path());
+    const std::string script =
+        "cd " + out.path().string() +
+        " && find . | sort && readlink lib usr/lib/link usr/lib/dangling && cat "
+        "usr/lib/b && stat -c '%a %h' usr/lib/a usr/bin/tool tmp etc/made | "
+        "head -2 && test usr/lib/a -ef usr/lib/b && echo same";
+    EXPECT_EQ(run_process({"sh", "-c", script}).output,
+              ".\n./etc\n./etc/made\n./lib\n./tmp\n./usr\n./usr/bin\n./usr/bin/tool\n./usr/lib\n"
+              "./usr/lib/a\n./usr/lib/b\n./usr/lib/dangling\n./usr/lib/link\nusr/lib\na\n/gone\n"
+              "hello644 2\n755 1\nsame\n");
+    EXPECT_EQ(std::filesystem::last_write_time(out.path() / "usr/lib/a"),
+              std::filesystem::last_write_time(root.path() / "usr/lib/a"));
 }
 
 TEST_F(Prepare, TheSameContentsGiveTheSameImage) {

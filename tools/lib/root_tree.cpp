@@ -35,7 +35,7 @@ bool RootTree::add_canonical(const std::string& canonical, const struct stat& st
     if (canonical == "/" || entries_.contains(canonical)) {
         return true;
     }
-    TreeEntry entry{TreeEntry::Kind::kFile, status.st_mode & 07777, status.st_mtim, 0, {}, {}};
+    TreeEntry entry{TreeEntry::Kind::kFile, status.st_mode & 07777, status.st_mtim, 0, {}, {}, {}};
     const std::filesystem::path on_host = view_.host_path(canonical);
     if (S_ISDIR(status.st_mode)) {
         entry.kind = TreeEntry::Kind::kDirectory;
@@ -55,6 +55,13 @@ bool RootTree::add_canonical(const std::string& canonical, const struct stat& st
         }
         entry.bytes = static_cast<std::uint64_t>(status.st_size);
         entry.host_path = on_host;
+        if (status.st_nlink > 1) {
+            const auto [first, is_new] =
+                linked_.try_emplace({status.st_dev, status.st_ino}, canonical);
+            if (!is_new) {
+                entry.same_as = first->second;
+            }
+        }
     } else {
         return false;
     }
@@ -101,7 +108,8 @@ void RootTree::add_directory(const std::string& path, std::uint32_t mode) {
         return;
     }
     add_parents(canonical);
-    entries_.emplace(canonical, TreeEntry{TreeEntry::Kind::kDirectory, mode, kNoTime, 0, {}, {}});
+    entries_.emplace(canonical,
+                     TreeEntry{TreeEntry::Kind::kDirectory, mode, kNoTime, 0, {}, {}, {}});
 }
 
 void RootTree::add_file(const std::string& path, std::string text, std::uint32_t mode) {
@@ -110,8 +118,8 @@ void RootTree::add_file(const std::string& path, std::string text, std::uint32_t
     }
     add_parents(path);
     const std::uint64_t bytes = text.size();
-    entries_.emplace(path,
-                     TreeEntry{TreeEntry::Kind::kFile, mode, kNoTime, bytes, {}, std::move(text)});
+    entries_.emplace(
+        path, TreeEntry{TreeEntry::Kind::kFile, mode, kNoTime, bytes, {}, std::move(text), {}});
 }
 
 std::string RootTree::canonicalize(const std::string& path) const {
@@ -137,7 +145,7 @@ std::string RootTree::canonicalize(const std::string& path) const {
 std::uint64_t RootTree::file_bytes() const {
     std::uint64_t sum = 0;
     for (const auto& [path, entry] : entries_) {
-        sum += entry.bytes;
+        sum += entry.same_as.empty() ? entry.bytes : 0;
     }
     return sum;
 }
@@ -152,6 +160,7 @@ void RootTree::fingerprint(Fingerprint& out) const {
         out.add(entry.bytes);
         out.add(entry.host_path.native());
         out.add(entry.text);
+        out.add(entry.same_as);
     }
 }
 
@@ -176,6 +185,9 @@ void RootTree::stage(const std::filesystem::path& dir) const {
                 set_times(target, entry.mtime);
                 break;
             case TreeEntry::Kind::kFile: {
+                if (!entry.same_as.empty()) {
+                    break;
+                }
                 const UniqueFd out{
                     ::open(target.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
                 if (!out) {
@@ -195,6 +207,12 @@ void RootTree::stage(const std::filesystem::path& dir) const {
                 set_times(target, entry.mtime);
                 break;
             }
+        }
+    }
+    for (const auto& [path, entry] : entries_) {
+        if (!entry.same_as.empty() &&
+            ::link((dir.string() + entry.same_as).c_str(), (dir.string() + path).c_str()) != 0) {
+            fail("cannot make {}{}: {}", dir.string(), path, errno_text(errno));
         }
     }
     // Folders last and from the inside out: what is made in them changes their time, and their mode

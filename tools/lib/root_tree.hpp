@@ -24,6 +24,7 @@ struct TreeEntry {
     std::uint64_t bytes;              // of a file
     std::filesystem::path host_path;  // of a file that exists on the host; empty for a made-up one
     std::string text;                 // contents of a made-up file, or a symlink's target
+    std::string same_as;  // the first path of a file with several names: they stay one file
 };
 
 class RootTree {
@@ -63,6 +64,7 @@ private:
 
     const RootView& view_;
     std::map<std::string, TreeEntry> entries_;
+    std::map<std::pair<dev_t, ino_t>, std::string> linked_;  // host files with several names
     std::vector<std::string> unreadable_;
 };
 
