@@ -250,6 +250,7 @@ private:
     int console_;
     int end_record_;
     int errors_;
+    bool input_ready_ = false;  // the guest takes what we send
     bool input_open_ = true;
     bool console_open_ = true;
     bool end_open_ = true;
@@ -384,8 +385,9 @@ RunResult Pump::run() {
                                      (to_guest_.empty() ? 0 : POLLOUT)));
         const auto at_end = watch(end_open_ ? end_record_ : -1, POLLIN);
         const auto at_errors = watch(errors_open_ ? errors_ : -1, POLLIN);
-        const auto at_input =
-            watch(input_open_ && to_guest_.size() < kMaxBuffered ? STDIN_FILENO : -1, POLLIN);
+        const auto at_input = watch(
+            input_ready_ && input_open_ && to_guest_.size() < kMaxBuffered ? STDIN_FILENO : -1,
+            POLLIN);
         const auto at_output = watch(from_guest_.empty() ? -1 : STDOUT_FILENO, POLLOUT);
 
         int wait_ms = -1;
@@ -408,6 +410,8 @@ RunResult Pump::run() {
         }
         if (fds[at_end].revents != 0) {
             end_open_ = drain(end_record_, end_text_, kMaxErrors);
+            input_ready_ =
+                input_ready_ || end_text_.find(abi::kInputReadyLine) != std::string::npos;
         }
         if (fds[at_errors].revents != 0) {
             errors_open_ = drain(errors_, error_text_, kMaxErrors);

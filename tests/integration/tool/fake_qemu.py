@@ -46,6 +46,7 @@ def echo(fd):
 
 def main():
     console, end = descriptor("console"), descriptor("end")
+    send(end, b"kiln-input-ready\n")
     for action in os.environ["FAKE_QEMU"].split(";"):
         name, _, argument = action.strip().partition(" ")
         if name == "end":

@@ -1,5 +1,6 @@
 // The console on the first 16550 serial port, polled.
 #include <config/driver_uart16550.hpp>
+#include <kiln/abi/formats/end_record.hpp>
 #include <kiln/arch/io.hpp>
 #include <kiln/base/option.hpp>
 #include <kiln/hal/cpu.hpp>
@@ -116,11 +117,14 @@ void hal::console_enable_input_interrupt(void (*handler)()) {
     input_handler = handler;
     if (device != nullptr) {
         device->enable_input_interrupt(handler);
+    } else if (present) {
+        interrupt_route(kCom1Line, plat::kVectorConsole);
+        arch::out8(kInterruptEnable, kInterruptOnData);
+    } else {
         return;
     }
-    if (!present) return;
-    interrupt_route(kCom1Line, plat::kVectorConsole);
-    arch::out8(kInterruptEnable, kInterruptOnData);
+    // Enabling the FIFO has dropped what was there before.
+    plat::debug_port_write(abi::kInputReadyLine);
 }
 
 void hal::console_pause_input(bool paused) {

@@ -48,10 +48,14 @@ void acpi_off() {
 
 }  // namespace
 
+void plat::debug_port_write(std::string_view bytes) {
+    if (arch::in8(abi::kEndRecordPort) == abi::kEndRecordPortPresent)
+        arch::out_bytes(abi::kEndRecordPort, bytes.data(), bytes.size());
+}
+
 void hal::power_off(std::string_view end_record, std::uint8_t status) {
     irq_disable();
-    if (arch::in8(abi::kEndRecordPort) == abi::kEndRecordPortPresent)
-        arch::out_bytes(abi::kEndRecordPort, end_record.data(), end_record.size());
+    plat::debug_port_write(end_record);
     arch::out32(abi::kDebugExitPort, abi::debug_exit_value(status));
     // Still here: no debug exit device.
     acpi_off();

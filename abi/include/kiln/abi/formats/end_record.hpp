@@ -29,6 +29,10 @@ inline constexpr std::uint8_t kEndRecordPortPresent = 0xe9;
 inline constexpr std::uint16_t kDebugExitPort = 0xf4;
 inline constexpr int kDebugExitMax = 127;
 
+// Written to the same port when the guest takes input from the console: what comes earlier may be
+// lost when the driver sets up the UART, so that the tool holds it back.
+inline constexpr std::string_view kInputReadyLine = "kiln-input-ready\n";
+
 inline constexpr std::string_view kEndRecordPrefix = "kiln-end ";
 inline constexpr std::size_t kEndRecordMaxLine = 1024;  // longer reasons are cut by the writer
 
