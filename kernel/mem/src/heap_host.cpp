@@ -1,6 +1,7 @@
 // Host tests: malloc under ASan finds more than any check of our own. The kernel's heaps have tests of their own.
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include <kiln/mem/heap.hpp>
 
@@ -33,3 +34,15 @@ std::uint64_t heap_trim() { return 0; }
 bool allocation_failure_due() { return failure_injected(); }
 
 }  // namespace kiln::mem
+
+// The kernel's objects are made with these, and fail on purpose like the blocks above. The throwing forms that tests
+// use are the host's own.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    return kiln::mem::failure_injected() ? nullptr : ::operator new(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+    return kiln::mem::failure_injected() ? nullptr : ::operator new[](size);
+}
+void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+    return kiln::mem::failure_injected() ? nullptr : ::operator new(size, alignment);
+}
