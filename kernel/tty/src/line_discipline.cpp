@@ -223,15 +223,22 @@ void LineDiscipline::flush_input() {
 std::size_t LineDiscipline::process_output(std::string_view in, char* out) const {
     const std::uint32_t flags = termios_.c_oflag;
     std::size_t n = 0;
+    // Nearly every terminal: at most a CR before each NL.
+    if ((flags & kOPOST) == 0 || (flags & (kOCRNL | kOLCUC)) == 0) {
+        const bool returns = (flags & (kOPOST | kONLCR)) == (kOPOST | kONLCR);
+        for (const char c : in) {
+            if (c == '\n' && returns) out[n++] = '\r';
+            out[n++] = c;
+        }
+        return n;
+    }
     for (char c : in) {
-        if ((flags & kOPOST) != 0) {
-            if (c == '\n') {
-                if ((flags & kONLCR) != 0) out[n++] = '\r';
-            } else if (c == '\r') {
-                if ((flags & kOCRNL) != 0) c = '\n';
-            } else if ((flags & kOLCUC) != 0 && c >= 'a' && c <= 'z') {
-                c = static_cast<char>(c - 'a' + 'A');
-            }
+        if (c == '\n') {
+            if ((flags & kONLCR) != 0) out[n++] = '\r';
+        } else if (c == '\r') {
+            if ((flags & kOCRNL) != 0) c = '\n';
+        } else if ((flags & kOLCUC) != 0 && c >= 'a' && c <= 'z') {
+            c = static_cast<char>(c - 'a' + 'A');
         }
         out[n++] = c;
     }
