@@ -1,4 +1,4 @@
-// From six registers to a typed handler and from its Result to −errno.
+// From six registers to a typed handler.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,6 @@
 #include <utility>
 
 #include <kiln/base/result.hpp>
-#include <kiln/hal/trap.hpp>
 
 namespace kiln::syscalls {
 
@@ -20,25 +19,28 @@ constexpr T argument_from(std::uint64_t raw) {
     }
 }
 
-inline std::int64_t to_register(const Result<std::int64_t>& result) {
-    return result.ok() ? result.value() : -static_cast<std::int64_t>(result.error());
-}
-
-template <typename... Args, std::size_t... Is>
-inline std::int64_t call(Result<std::int64_t> (*handler)(Args...), const hal::TrapFrame& frame,
-                         std::index_sequence<Is...>) {
-    return to_register(handler(argument_from<Args>(hal::syscall_argument(frame, Is))...));
-}
+/// Handlers as the dispatcher calls them: with all six registers.
+using Handler = Result<std::int64_t> (*)(std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t,
+                                         std::uint64_t);
 
 template <typename... Args>
 constexpr std::size_t arity(Result<std::int64_t> (*)(Args...)) {
     return sizeof...(Args);
 }
 
-/// What stands in the table for `kHandler`.
+template <typename... Args, std::size_t... Is>
+inline Result<std::int64_t> call(Result<std::int64_t> (*handler)(Args...), const std::uint64_t (&registers)[6],
+                                 std::index_sequence<Is...>) {
+    return handler(argument_from<Args>(registers[Is])...);
+}
+
+/// What stands in the table for `kHandler`. The arguments lie in the right registers already, and so does the result: the
+/// compiler makes a single jump of it.
 template <auto kHandler>
-std::int64_t adapt(hal::TrapFrame& frame) {
-    return call(kHandler, frame, std::make_index_sequence<arity(kHandler)>());
+Result<std::int64_t> adapt(std::uint64_t a0, std::uint64_t a1, std::uint64_t a2, std::uint64_t a3, std::uint64_t a4,
+                           std::uint64_t a5) {
+    const std::uint64_t registers[6] = {a0, a1, a2, a3, a4, a5};
+    return call(kHandler, registers, std::make_index_sequence<arity(kHandler)>());
 }
 
 }  // namespace kiln::syscalls

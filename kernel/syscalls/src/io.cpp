@@ -39,8 +39,9 @@ Status transfer(vfs::File& file, mem::IoBuffer buffer, Direction direction, Posi
 }
 
 Result<mem::IoBuffer> user_buffer(UserPtr<void> address, std::size_t count) {
-    if (static_cast<i64>(count) < 0) return Errno::kEINVAL;
+    // Linux's vfs_read checks the range before the sign of the count.
     if (!hal::is_user_range(address.address(), count)) return Errno::kEFAULT;
+    if (static_cast<i64>(count) < 0) return Errno::kEINVAL;
     return mem::IoBuffer::user(address.address(), count < kMaxTransfer ? count : kMaxTransfer);
 }
 

@@ -26,8 +26,7 @@ constexpr std::size_t text_length(const char* text) { return std::string_view(te
 #include "../table.def"
 #undef KILN_SYSCALL
 
-std::int64_t absent(hal::TrapFrame& frame) {
-    const auto number = static_cast<std::uint32_t>(hal::syscall_number(frame));
+std::int64_t absent(std::uint32_t number) {
     static constinit std::array<std::atomic<std::uint64_t>, (kSyscallCount + 63) / 64> named{};
     const std::uint64_t bit = 1ull << (number % 64);
     if ((named[number / 64].fetch_or(bit, std::memory_order_relaxed) & bit) == 0)
@@ -35,9 +34,9 @@ std::int64_t absent(hal::TrapFrame& frame) {
     return -static_cast<std::int64_t>(Errno::kENOSYS);
 }
 
+/// Null: no handler.
 constexpr auto kHandlers = [] {
     std::array<Handler, kSyscallCount> table{};
-    for (Handler& h : table) h = absent;
 #define KILN_ROW_full(number, name) table[number] = adapt<&sys_##name>;
 #define KILN_ROW_partial KILN_ROW_full
 #define KILN_ROW_none(number, name)
@@ -64,7 +63,13 @@ std::int64_t run_syscall(hal::TrapFrame& frame) {
     const auto number = static_cast<std::uint32_t>(hal::syscall_number(frame));
     if (number >= kSyscallCount) [[unlikely]]
         return -static_cast<std::int64_t>(Errno::kENOSYS);
-    return kHandlers[number](frame);
+    const Handler handler = kHandlers[number];
+    if (!handler) [[unlikely]]
+        return absent(number);
+    const Result<std::int64_t> result =
+        handler(hal::syscall_argument(frame, 0), hal::syscall_argument(frame, 1), hal::syscall_argument(frame, 2),
+                hal::syscall_argument(frame, 3), hal::syscall_argument(frame, 4), hal::syscall_argument(frame, 5));
+    return result.ok() ? result.value() : -static_cast<std::int64_t>(result.error());
 }
 
 const SyscallText& syscall_text(std::uint32_t number) {
@@ -73,7 +78,7 @@ const SyscallText& syscall_text(std::uint32_t number) {
 }
 
 bool has_handler(std::uint32_t number) {
-    return number < kSyscallCount && kHandlers[number] != &absent;
+    return number < kSyscallCount && kHandlers[number] != nullptr;
 }
 
 std::string_view syscall_name(std::uint32_t number) {

@@ -8,8 +8,6 @@
 
 namespace kiln::syscalls {
 
-using Handler = std::int64_t (*)(hal::TrapFrame& frame);
-
 struct SyscallText {
     const char* name;       ///< null: no such number
     const char* arguments;  ///< decoder letters, see table.def

@@ -87,13 +87,10 @@ Status probe(int fd, UserPtr<void> p, std::size_t n) {
 }
 Status answer() { return -5; }
 
-TEST(Adapt, TurnsRegistersIntoArgumentsAndErrorsIntoNumbers) {
-    hal::TrapFrame frame{};
-    frame.rdi = 0xffffffff;  // the upper half of an int argument is not looked at
-    frame.rsi = 0x1000;
-    frame.rdx = ~0ull;
-    EXPECT_EQ(adapt<&probe>(frame), -9);
-    EXPECT_EQ(adapt<&answer>(frame), -5);
+TEST(Adapt, TurnsRegistersIntoArguments) {
+    // The upper half of an int argument is not looked at.
+    EXPECT_EQ(adapt<&probe>(0xffffffff, 0x1000, ~0ull, 1, 2, 3).error(), Errno::kEBADF);
+    EXPECT_EQ(adapt<&answer>(0, 0, 0, 0, 0, 0).value(), -5);
 }
 
 }  // namespace

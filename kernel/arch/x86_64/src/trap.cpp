@@ -267,10 +267,14 @@ void walk_stack(std::uintptr_t ip, std::uintptr_t fp, bool (*visit)(std::uintptr
         // Stacks grow down: callers are above. A way from the kernel's stack to the application's is the exception.
         const bool leaves_kernel =
             static_cast<std::int64_t>(fp) < 0 && static_cast<std::int64_t>(frame.next) >= 0;
-        if (frame.next <= fp && !leaves_kernel) return;
         ip = frame.return_address;
-        fp = frame.next;
         if (ip == 0) return;
+        if (frame.next <= fp && !leaves_kernel) {
+            // The outermost frame, or a register that is no frame pointer: its return address is the last we know.
+            visit(ip, cookie);
+            return;
+        }
+        fp = frame.next;
     }
 }
 
