@@ -1,6 +1,7 @@
 #include <bit>
 #include <new>
 
+#include <kiln/mem/heap.hpp>
 #include <kiln/posix/signal.hpp>
 
 namespace kiln::posix {
@@ -8,8 +9,14 @@ namespace {
 
 /// Signals that a fault raises: they are delivered before any other, so that their handler sees the
 /// instruction that caused them (Linux: SYNCHRONOUS_MASK).
-constexpr SignalSet kSynchronous = signal_bit(kSigSegv) | signal_bit(kSigBus) | signal_bit(kSigIll) |
-                                   signal_bit(kSigTrap) | signal_bit(kSigFpe) | signal_bit(kSigSys);
+constexpr SignalSet kSynchronous = signal_bit(kSigSegv) | signal_bit(kSigBus) |
+                                   signal_bit(kSigIll) | signal_bit(kSigTrap) |
+                                   signal_bit(kSigFpe) | signal_bit(kSigSys);
+
+void release(QueuedSignal& entry) {
+    entry.~QueuedSignal();
+    mem::release(&entry);
+}
 
 }  // namespace
 
@@ -33,13 +40,14 @@ Result<void> PendingSignals::add(const SignalInfo& info) {
     const SignalSet bit = signal_bit(info.signo);
     const bool realtime = info.signo >= kSigRtMin;
     if (!realtime && (set_ & bit) != 0) return {};
-    auto* entry = new (std::nothrow) QueuedSignal();
-    if (!entry) {
+    void* memory = mem::allocate(sizeof(QueuedSignal));
+    if (!memory) {
         // Linux loses the information, never the signal; only sigqueue(3) may fail.
         if (realtime && info.code != kSiUser) return Errno::kEAGAIN;
         set_ |= bit;
         return {};
     }
+    auto* entry = ::new (memory) QueuedSignal();
     entry->info = info;
     queued_++;
     queue_.push_back(*entry);
@@ -80,7 +88,7 @@ int PendingSignals::take(SignalSet blocked, SignalInfo* info) {
         found->taken(*found, *info);
     } else {
         queued_--;
-        delete found;
+        release(*found);
     }
     return signo;
 }
@@ -95,7 +103,7 @@ void PendingSignals::discard(SignalSet which) {
             entry.taken(entry, entry.info);
         } else {
             queued_--;
-            delete &entry;
+            release(entry);
         }
     }
 }

@@ -34,8 +34,10 @@ Result<Position> at(i64 offset) {
 
 Status transfer(vfs::File& file, mem::IoBuffer buffer, Direction direction, Position position) {
     if (direction == Direction::kRead)
-        return restartable(position.own ? file.read_at_position(buffer) : file.read_at(buffer, position.offset));
-    return restartable(position.own ? file.write_at_position(buffer) : file.write_at(buffer, position.offset));
+        return restartable(position.own ? file.read_at_position(buffer)
+                                        : file.read_at(buffer, position.offset));
+    return restartable(position.own ? file.write_at_position(buffer)
+                                    : file.write_at(buffer, position.offset));
 }
 
 Result<mem::IoBuffer> user_buffer(UserPtr<void> address, std::size_t count) {
@@ -45,7 +47,8 @@ Result<mem::IoBuffer> user_buffer(UserPtr<void> address, std::size_t count) {
     return mem::IoBuffer::user(address.address(), count < kMaxTransfer ? count : kMaxTransfer);
 }
 
-Status transfer_one(int fd, UserPtr<void> address, std::size_t count, Direction direction, Position position) {
+Status transfer_one(int fd, UserPtr<void> address, std::size_t count, Direction direction,
+                    Position position) {
     auto file = TRY(file_at(fd));
     return transfer(*file, TRY(user_buffer(address, count)), direction, position);
 }
@@ -89,8 +92,8 @@ private:
     std::size_t total_ = 0;
 };
 
-Status transfer_vector(int fd, UserPtr<const mem::IoVec> vec, u64 count, Direction direction, Position position,
-                       u32 flags) {
+Status transfer_vector(int fd, UserPtr<const mem::IoVec> vec, u64 count, Direction direction,
+                       Position position, u32 flags) {
     auto file = TRY(file_at(fd));
     if (flags & ~(kRwfHipri | kRwfDsync | kRwfSync)) {
         posix::report_unsupported("preadv2/pwritev2 flags", flags);
@@ -158,7 +161,8 @@ Status sys_ioctl(int fd, u32 request, u64 argument) {
         case abi::kFIONCLEX: TRY(this_process().files().set_close_on_exec(fd, false)); return 0;
         case abi::kFIONBIO: {
             const i32 on = TRY(UserPtr<const i32>(argument).read());
-            const u32 flags = on ? file->flags() | abi::kO_NONBLOCK : file->flags() & ~abi::kO_NONBLOCK;
+            const u32 flags =
+                on ? file->flags() | abi::kO_NONBLOCK : file->flags() & ~abi::kO_NONBLOCK;
             TRY(file->flags_changed(flags));
             file->set_flags(flags);
             return 0;
@@ -174,7 +178,8 @@ Status sys_ioctl(int fd, u32 request, u64 argument) {
             if (!inode || !inode->is_regular()) break;
             const u64 position = TRY(file->seek(0, abi::kSEEK_CUR));
             const u64 size = inode->size();
-            TRY(UserPtr<i32>(argument).write(static_cast<i32>(size > position ? size - position : 0)));
+            TRY(UserPtr<i32>(argument).write(
+                static_cast<i32>(size > position ? size - position : 0)));
             return 0;
         }
         default: break;

@@ -67,8 +67,9 @@ std::int64_t run_syscall(hal::TrapFrame& frame) {
     if (!handler) [[unlikely]]
         return absent(number);
     const Result<std::int64_t> result =
-        handler(hal::syscall_argument(frame, 0), hal::syscall_argument(frame, 1), hal::syscall_argument(frame, 2),
-                hal::syscall_argument(frame, 3), hal::syscall_argument(frame, 4), hal::syscall_argument(frame, 5));
+        handler(hal::syscall_argument(frame, 0), hal::syscall_argument(frame, 1),
+                hal::syscall_argument(frame, 2), hal::syscall_argument(frame, 3),
+                hal::syscall_argument(frame, 4), hal::syscall_argument(frame, 5));
     return result.ok() ? result.value() : -static_cast<std::int64_t>(result.error());
 }
 

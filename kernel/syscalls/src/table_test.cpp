@@ -41,10 +41,17 @@ TEST(SyscallTable, EachNumberAndNameStandsOnce) {
 TEST(SyscallTable, NumbersAreThoseOfTheHostsHeaders) {
 #ifdef __x86_64__
     const std::map<std::string, std::uint32_t> host = {
-        {"read", __NR_read},       {"mmap", __NR_mmap},       {"rt_sigreturn", __NR_rt_sigreturn},
-        {"futex", __NR_futex},     {"openat", __NR_openat},   {"exit_group", __NR_exit_group},
-        {"prlimit64", __NR_prlimit64}, {"getrandom", __NR_getrandom}, {"statx", __NR_statx},
-        {"clone3", __NR_clone3},   {"faccessat2", __NR_faccessat2},
+        {"read", __NR_read},
+        {"mmap", __NR_mmap},
+        {"rt_sigreturn", __NR_rt_sigreturn},
+        {"futex", __NR_futex},
+        {"openat", __NR_openat},
+        {"exit_group", __NR_exit_group},
+        {"prlimit64", __NR_prlimit64},
+        {"getrandom", __NR_getrandom},
+        {"statx", __NR_statx},
+        {"clone3", __NR_clone3},
+        {"faccessat2", __NR_faccessat2},
     };
     for (const Row& row : kRows) {
         const auto it = host.find(row.name);
@@ -60,7 +67,8 @@ TEST(SyscallTable, PartialSupportIsExplained) {
 }
 
 TEST(SyscallTable, HandlersStandWhereTheTableSaysSo) {
-    for (const Row& row : kRows) EXPECT_EQ(has_handler(row.number), std::string(row.level) != "none") << row.name;
+    for (const Row& row : kRows)
+        EXPECT_EQ(has_handler(row.number), std::string(row.level) != "none") << row.name;
     EXPECT_FALSE(has_handler(400));
     EXPECT_FALSE(has_handler(UINT32_MAX));
     EXPECT_EQ(syscall_name(0), "read");
@@ -68,12 +76,16 @@ TEST(SyscallTable, HandlersStandWhereTheTableSaysSo) {
 }
 
 TEST(SyscallTable, LettersAreKnownToTheDecoder) {
-    for (const Row& row : kRows) EXPECT_EQ(std::strspn(row.arguments, "fadxuopsbBOPMSFCTnImvkAV"), std::strlen(row.arguments)) << row.name;
+    for (const Row& row : kRows)
+        EXPECT_EQ(std::strspn(row.arguments, "fadxuopsbBOPMSFCTnImvkAV"),
+                  std::strlen(row.arguments))
+            << row.name;
 }
 
 TEST(SyscallTable, AbsentAndUnknownCallsAreEnosys) {
     hal::TrapFrame frame{};
-    for (const std::uint64_t number : {std::uint64_t{__NR_ptrace}, std::uint64_t{350}, std::uint64_t{100000}, ~std::uint64_t{0}}) {
+    for (const std::uint64_t number : {std::uint64_t{__NR_ptrace}, std::uint64_t{350},
+                                       std::uint64_t{100000}, ~std::uint64_t{0}}) {
         frame.orig_rax = number;
         EXPECT_EQ(run_syscall(frame), -38) << number;
     }
