@@ -497,8 +497,7 @@ std::vector<std::string> qemu_command(const MachineOptions& options) {
     if (options.machine == "microvm") {
         // Without the devices that the kernel has no use for, and without a BIOS that looks for
         // them.
-        add({"-M",
-             "microvm,acpi=off,pit=off,pic=off,x-option-roms=off,auto-kernel-cmdline=off"});
+        add({"-M", "microvm,acpi=off,pit=off,pic=off,x-option-roms=off,auto-kernel-cmdline=off"});
     } else {
         add({"-M", options.machine});
     }
