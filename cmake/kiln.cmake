@@ -56,6 +56,7 @@ endfunction()
 #   TESTS …         GoogleTest sources: the unit test <n>_test, run under ASan and UBSan
 #   FUZZ …          libFuzzer sources, one fuzzer each; inputs to start from in seeds/<stem>/
 #   BENCH …         guest benchmarks, linked into the image when CONFIG_KERNEL_BENCH
+#   HOT … COLD …    sources of the above that run often, or next to never: compiled for speed, or for size. COLD ALL: all
 #   CONFIG SYMBOL   the guest has this library only when CONFIG_<SYMBOL> is on; the host always has it
 #   OPTIONAL_DEPS … libraries used only when the configuration has them (`if constexpr (config::…)`); their
 #                   headers are always visible
@@ -65,13 +66,14 @@ endfunction()
 # A library with HOST_SRCS alone stands in for the machine: every host test that needs it gets it.
 function(kiln_library)
   cmake_parse_arguments(PARSE_ARGV 0 A "INTERFACE;ARCH_INCLUDES" "NAME;LAYER;CONFIG"
-    "DEPS;OPTIONAL_DEPS;TEST_DEPS;SRCS;GUEST_SRCS;HOST_SRCS;TESTS;FUZZ;BENCH")
+    "DEPS;OPTIONAL_DEPS;TEST_DEPS;SRCS;GUEST_SRCS;HOST_SRCS;TESTS;FUZZ;BENCH;HOT;COLD")
   if(NOT A_NAME OR NOT DEFINED A_LAYER)
     message(FATAL_ERROR "kiln_library() in ${CMAKE_CURRENT_SOURCE_DIR} needs NAME and LAYER")
   endif()
   # A misspelled keyword lands in the list before it.
   set(unknown ${A_UNPARSED_ARGUMENTS} ${A_DEPS} ${A_OPTIONAL_DEPS} ${A_TEST_DEPS} ${A_SRCS} ${A_GUEST_SRCS} ${A_HOST_SRCS}
-    ${A_TESTS} ${A_FUZZ} ${A_BENCH})
+    ${A_TESTS} ${A_FUZZ} ${A_BENCH} ${A_HOT} ${A_COLD})
+  list(REMOVE_ITEM unknown ALL)
   list(FILTER unknown INCLUDE REGEX "^[A-Z_]+$")
   if(A_UNPARSED_ARGUMENTS OR unknown)
     message(FATAL_ERROR "library ${A_NAME}: unknown arguments to kiln_library(): ${A_UNPARSED_ARGUMENTS} ${unknown}")
@@ -129,6 +131,16 @@ function(kiln_library)
     kiln_kernel_options(kiln_${A_NAME})
     target_include_directories(kiln_${A_NAME} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/src)
     target_link_libraries(kiln_${A_NAME} PRIVATE kiln_${A_NAME}_api)
+    if(KILN_TARGET STREQUAL "guest" AND NOT CONFIG_OPTIMIZE_SIZE)
+      if(A_COLD STREQUAL "ALL")
+        set(A_COLD ${A_SRCS} ${A_GUEST_SRCS})
+      endif()
+      kiln_find_sources(hot ${A_NAME} ${A_HOT})
+      kiln_find_sources(cold ${A_NAME} ${A_COLD})
+      list(FILTER cold EXCLUDE REGEX "\\.S$")
+      set_property(SOURCE ${hot} PROPERTY COMPILE_OPTIONS ${KILN_HOT_FLAGS})
+      set_property(SOURCE ${cold} PROPERTY COMPILE_OPTIONS ${KILN_COLD_FLAGS})
+    endif()
   endif()
 
   set_property(GLOBAL APPEND PROPERTY KILN_LIBRARIES ${A_NAME})

@@ -23,6 +23,8 @@ const std::byte* map(std::uint64_t at, std::uint64_t length, void*) {
 
 std::uint64_t find_rsdp() {
     if (hal::boot_info().rsdp != 0) return hal::boot_info().rsdp;
+    // A PVH loader has looked already: QEMU's leaves 0 when there is none.
+    if (std::string_view(hal::boot_info().protocol) == "pvh") return 0;
     const std::byte* bios = arch::map_firmware({kBiosBegin}, kBiosEnd - kBiosBegin);
     for (std::uint64_t offset = 0; bios != nullptr && offset < kBiosEnd - kBiosBegin;
          offset += 16) {
