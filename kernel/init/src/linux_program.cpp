@@ -132,6 +132,15 @@ Result<void> prepare_process(posix::Process& process, const Program& program) {
     return open_streams(process, program);
 }
 
+/// What execve(2) calls, too.
+Result<hal::TrapFrame> load(posix::Process& process, const posix::ExecArguments& arguments) {
+    loader::FailureText failure;
+    auto frame =
+        loader::load_program(process, {arguments.path, arguments.argv, arguments.envp}, failure);
+    if (!frame.ok()) log::info("loader", "{}", failure.view());
+    return frame;
+}
+
 Result<void> start(std::span<char> words) {
     const char* reason = "";
     auto launch =
@@ -144,6 +153,7 @@ Result<void> start(std::span<char> words) {
         TRY(read_words(words, program));
     }
     posix::set_exit_hook(program_ended);
+    posix::set_program_loader(load);
     Ref<posix::Process> process = TRY(posix::Process::create());
     TRY(prepare_process(*process, program));
     loader::FailureText failure;

@@ -1,5 +1,6 @@
 // execve(2) of the running task.
 #include <kiln/hal/thread_context.hpp>
+#include <kiln/hal/trap.hpp>
 #include <kiln/posix/process.hpp>
 #include <kiln/posix/timers.hpp>
 
@@ -63,6 +64,7 @@ Result<void> execute_program(const ExecArguments& arguments) {
     hal::fpu_restore(task.thread().fpu);
     hal::set_user_tls(&task.thread(), 0);
     hal::current_user_frame() = *loaded;
+    hal::mark_rewritten(hal::current_user_frame());
     return {};
 }
 
