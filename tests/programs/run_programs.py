@@ -115,7 +115,9 @@ def on_linux(argv, files, seconds):
         return word
 
     with tempfile.TemporaryDirectory(prefix="kiln-program-") as scratch:
-        argv = [word.replace("/tmp/", scratch + "/") for word in map(host, argv)]
+        # The guest's /tmp is a folder of this run's; paths of this checkout stay, wherever it lies.
+        own = "\0"
+        argv = [host(word).replace(qemu.BUILD, own).replace("/tmp/", scratch + "/").replace(own, qemu.BUILD) for word in argv]
         result = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, cwd=scratch)
     output = result.stdout
     for guest, path in files.items():

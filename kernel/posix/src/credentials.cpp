@@ -7,7 +7,8 @@ constexpr std::uint32_t kKeep = UINT32_MAX;  ///< −1: leave as it is
 
 // Capabilities that come and go with fsuid 0 (capabilities(7)): CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH,
 // FOWNER, FSETID, LINUX_IMMUTABLE, MKNOD, MAC_OVERRIDE.
-constexpr CapabilitySet kFileSystemCapabilities = 0x1f | 1u << 9 | 1u << 27 | CapabilitySet{1} << 32;
+constexpr CapabilitySet kFileSystemCapabilities =
+    0x1f | 1u << 9 | 1u << 27 | CapabilitySet{1} << 32;
 
 bool is_one_of(const UserIds& ids, std::uint32_t id) {
     return id == ids.real || id == ids.effective || id == ids.saved;
@@ -25,7 +26,8 @@ Result<void> set_one(UserIds& ids, std::uint32_t id, bool privileged) {
     return {};
 }
 
-Result<void> set_real_effective(UserIds& ids, std::uint32_t real, std::uint32_t effective, bool privileged) {
+Result<void> set_real_effective(UserIds& ids, std::uint32_t real, std::uint32_t effective,
+                                bool privileged) {
     const UserIds old = ids;
     if (real != kKeep) {
         if (!privileged && real != old.real && real != old.effective) return Errno::kEPERM;
@@ -45,7 +47,8 @@ Result<void> set_real_effective(UserIds& ids, std::uint32_t real, std::uint32_t 
     return {};
 }
 
-Result<void> set_all(UserIds& ids, std::uint32_t real, std::uint32_t effective, std::uint32_t saved, bool privileged) {
+Result<void> set_all(UserIds& ids, std::uint32_t real, std::uint32_t effective, std::uint32_t saved,
+                     bool privileged) {
     for (const std::uint32_t id : {real, effective, saved}) {
         if (!privileged && id != kKeep && !is_one_of(ids, id)) return Errno::kEPERM;
     }
@@ -108,17 +111,21 @@ Result<void> Credentials::set_reuid(std::uint32_t real, std::uint32_t effective_
     user_changed(before);
     return {};
 }
-Result<void> Credentials::set_resuid(std::uint32_t real, std::uint32_t effective_id, std::uint32_t saved) {
+Result<void> Credentials::set_resuid(std::uint32_t real, std::uint32_t effective_id,
+                                     std::uint32_t saved) {
     const UserIds before = user;
     TRY(set_all(user, real, effective_id, saved, has(kCapSetuid)));
     user_changed(before);
     return {};
 }
-Result<void> Credentials::set_gid(std::uint32_t gid) { return set_one(group, gid, has(kCapSetgid)); }
+Result<void> Credentials::set_gid(std::uint32_t gid) {
+    return set_one(group, gid, has(kCapSetgid));
+}
 Result<void> Credentials::set_regid(std::uint32_t real, std::uint32_t effective_id) {
     return set_real_effective(group, real, effective_id, has(kCapSetgid));
 }
-Result<void> Credentials::set_resgid(std::uint32_t real, std::uint32_t effective_id, std::uint32_t saved) {
+Result<void> Credentials::set_resgid(std::uint32_t real, std::uint32_t effective_id,
+                                     std::uint32_t saved) {
     return set_all(group, real, effective_id, saved, has(kCapSetgid));
 }
 
@@ -129,12 +136,15 @@ std::uint32_t Credentials::set_fsuid(std::uint32_t uid) {
     if (old != 0 && user.file_system == 0) effective |= permitted & kFileSystemCapabilities;
     return old;
 }
-std::uint32_t Credentials::set_fsgid(std::uint32_t gid) { return set_file_system(group, gid, has(kCapSetgid)); }
+std::uint32_t Credentials::set_fsgid(std::uint32_t gid) {
+    return set_file_system(group, gid, has(kCapSetgid));
+}
 
 Result<void> Credentials::set_capabilities(CapabilitySet new_effective, CapabilitySet new_permitted,
                                            CapabilitySet new_inheritable) {
     // Linux security/commoncap.c, cap_capset.
-    if (!has(kCapSetpcap) && (new_inheritable & ~(inheritable | permitted)) != 0) return Errno::kEPERM;
+    if (!has(kCapSetpcap) && (new_inheritable & ~(inheritable | permitted)) != 0)
+        return Errno::kEPERM;
     if ((new_inheritable & ~(inheritable | bounding)) != 0) return Errno::kEPERM;
     if ((new_permitted & ~permitted) != 0) return Errno::kEPERM;
     if ((new_effective & ~new_permitted) != 0) return Errno::kEPERM;

@@ -22,7 +22,8 @@ TEST(Credentials, TemporaryDropAndBack) {
     Credentials c = Credentials::for_user(0, 0);
     EXPECT_TRUE(c.set_resuid(kKeep, 1000, 0).ok());
     EXPECT_EQ(c.user.file_system, 1000u);
-    EXPECT_EQ(c.effective, 0u) << "capabilities(7): effective uid from 0 to other clears the effective set";
+    EXPECT_EQ(c.effective, 0u)
+        << "capabilities(7): effective uid from 0 to other clears the effective set";
     EXPECT_EQ(c.permitted, kAllCapabilities);
     EXPECT_TRUE(c.set_uid(0).ok()) << "the saved id allows it";
     EXPECT_EQ(c.effective, kAllCapabilities);

@@ -12,8 +12,8 @@ struct FileHeader {
     std::uint32_t version;
     std::uint64_t entry, program_headers, section_headers;
     std::uint32_t flags;
-    std::uint16_t header_size, program_header_size, program_header_count, section_header_size, section_header_count,
-        section_names;
+    std::uint16_t header_size, program_header_size, program_header_count, section_header_size,
+        section_header_count, section_names;
 };
 static_assert(sizeof(FileHeader) == 64);
 
@@ -39,10 +39,10 @@ struct Symbol {
 };
 static_assert(sizeof(Symbol) == 24);
 
-constexpr std::uint32_t kLoad = 1;            // PT_LOAD
-constexpr std::uint32_t kSymbolTable = 2;     // SHT_SYMTAB
-constexpr std::uint32_t kDynamicSymbols = 11; // SHT_DYNSYM
-constexpr unsigned char kFunction = 2;        // STT_FUNC
+constexpr std::uint32_t kLoad = 1;             // PT_LOAD
+constexpr std::uint32_t kSymbolTable = 2;      // SHT_SYMTAB
+constexpr std::uint32_t kDynamicSymbols = 11;  // SHT_DYNSYM
+constexpr unsigned char kFunction = 2;         // STT_FUNC
 
 /// More symbols than the largest programs have; keeps a hostile file from taking for ever.
 constexpr std::uint64_t kMostSymbols = 4'000'000;
@@ -53,7 +53,8 @@ bool read(const ElfSource& source, std::uint64_t offset, T* out) {
     return source.read(source.cookie, offset, std::as_writable_bytes(std::span(out, 1)));
 }
 
-bool to_address(const ElfSource& source, const FileHeader& header, std::uint64_t file_offset, std::uint64_t* address) {
+bool to_address(const ElfSource& source, const FileHeader& header, std::uint64_t file_offset,
+                std::uint64_t* address) {
     if (header.program_header_size != sizeof(ProgramHeader)) return false;
     for (unsigned i = 0; i < header.program_header_count; i++) {
         ProgramHeader segment;
@@ -67,7 +68,8 @@ bool to_address(const ElfSource& source, const FileHeader& header, std::uint64_t
 }
 
 /// The best function of one table: the nearest that begins at or before `address`, and covers it if it has a size.
-bool search_table(const ElfSource& source, const SectionHeader& table, std::uint64_t address, Symbol* best) {
+bool search_table(const ElfSource& source, const SectionHeader& table, std::uint64_t address,
+                  Symbol* best) {
     const std::uint64_t count = table.size / sizeof(Symbol);
     if (count > kMostSymbols) return false;
     bool found = false;
@@ -89,21 +91,26 @@ bool search_table(const ElfSource& source, const SectionHeader& table, std::uint
     return found;
 }
 
-std::size_t read_name(const ElfSource& source, const SectionHeader& strings, std::uint32_t at, std::span<char> name) {
+std::size_t read_name(const ElfSource& source, const SectionHeader& strings, std::uint32_t at,
+                      std::span<char> name) {
     if (at >= strings.size) return 0;
     const std::uint64_t left = strings.size - at;
     std::size_t n = left < name.size() ? left : name.size();
-    while (n > 0 && !source.read(source.cookie, strings.offset + at, std::as_writable_bytes(name.subspan(0, n)))) n /= 2;
+    while (n > 0 && !source.read(source.cookie, strings.offset + at,
+                                 std::as_writable_bytes(name.subspan(0, n))))
+        n /= 2;
     const void* end = std::memchr(name.data(), 0, n);
     return end ? static_cast<std::size_t>(static_cast<const char*>(end) - name.data()) : n;
 }
 
 }  // namespace
 
-bool find_elf_symbol(const ElfSource& source, std::uint64_t file_offset, std::span<char> name, ElfSymbol* out) {
+bool find_elf_symbol(const ElfSource& source, std::uint64_t file_offset, std::span<char> name,
+                     ElfSymbol* out) {
     constexpr unsigned char kIdent[] = {0x7f, 'E', 'L', 'F', 2, 1};
     FileHeader header;
-    if (!read(source, 0, &header) || std::memcmp(header.ident, kIdent, sizeof(kIdent)) != 0) return false;
+    if (!read(source, 0, &header) || std::memcmp(header.ident, kIdent, sizeof(kIdent)) != 0)
+        return false;
     std::uint64_t address;
     if (!to_address(source, header, file_offset, &address)) return false;
     if (header.section_header_size != sizeof(SectionHeader)) return false;

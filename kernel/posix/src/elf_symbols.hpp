@@ -15,11 +15,12 @@ struct ElfSource {
 };
 
 struct ElfSymbol {
-    std::size_t name_length;   ///< in the caller's buffer
-    std::uint64_t offset;      ///< of the place from the function's begin
+    std::size_t name_length;  ///< in the caller's buffer
+    std::uint64_t offset;     ///< of the place from the function's begin
 };
 
 /// The function of .symtab, else .dynsym, at `file_offset` of the file. False: none known.
-bool find_elf_symbol(const ElfSource& source, std::uint64_t file_offset, std::span<char> name, ElfSymbol* out);
+bool find_elf_symbol(const ElfSource& source, std::uint64_t file_offset, std::span<char> name,
+                     ElfSymbol* out);
 
 }  // namespace kiln::posix

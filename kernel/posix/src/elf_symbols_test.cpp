@@ -27,7 +27,8 @@ Bytes own_file() {
     Bytes bytes;
     FILE* file = std::fopen("/proc/self/exe", "rb");
     std::byte chunk[65536];
-    while (const std::size_t n = std::fread(chunk, 1, sizeof(chunk), file)) bytes.insert(bytes.end(), chunk, chunk + n);
+    while (const std::size_t n = std::fread(chunk, 1, sizeof(chunk), file))
+        bytes.insert(bytes.end(), chunk, chunk + n);
     std::fclose(file);
     return bytes;
 }
@@ -79,8 +80,10 @@ TEST(ElfSymbols, SurvivesTruncationAndNoise) {
     Bytes whole = own_file();
     char name[64];
     ElfSymbol symbol;
-    const std::uint64_t place = file_offset_of(reinterpret_cast<const char*>(&kiln_elf_symbols_probe));
-    for (std::size_t size : {std::size_t{0}, std::size_t{4}, std::size_t{63}, std::size_t{64}, std::size_t{200}, whole.size() / 2}) {
+    const std::uint64_t place =
+        file_offset_of(reinterpret_cast<const char*>(&kiln_elf_symbols_probe));
+    for (std::size_t size : {std::size_t{0}, std::size_t{4}, std::size_t{63}, std::size_t{64},
+                             std::size_t{200}, whole.size() / 2}) {
         Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
         EXPECT_FALSE(find_elf_symbol({read_bytes, &cut}, place, name, &symbol)) << size;
     }

@@ -14,7 +14,9 @@ namespace {
 constexpr std::uint32_t kBits = 64;
 constexpr std::uint32_t kNone = UINT32_MAX;
 
-bool test(const std::uint64_t* map, std::uint32_t bit) { return (map[bit / kBits] >> (bit % kBits) & 1) != 0; }
+bool test(const std::uint64_t* map, std::uint32_t bit) {
+    return (map[bit / kBits] >> (bit % kBits) & 1) != 0;
+}
 void set(std::uint64_t* map, std::uint32_t bit, bool on) {
     const std::uint64_t mask = std::uint64_t{1} << (bit % kBits);
     if (on) {
@@ -99,7 +101,8 @@ vfs::File* FdTable::take_locked(std::uint32_t fd) {
     return file;
 }
 
-Result<int> FdTable::install(Ref<vfs::File> file, bool close_on_exec, int minimum, std::uint64_t limit) {
+Result<int> FdTable::install(Ref<vfs::File> file, bool close_on_exec, int minimum,
+                             std::uint64_t limit) {
     for (;;) {
         std::uint32_t fd;
         {
@@ -117,7 +120,8 @@ Result<int> FdTable::install(Ref<vfs::File> file, bool close_on_exec, int minimu
     }
 }
 
-Result<void> FdTable::install_at(int fd, Ref<vfs::File> file, bool close_on_exec, std::uint64_t limit) {
+Result<void> FdTable::install_at(int fd, Ref<vfs::File> file, bool close_on_exec,
+                                 std::uint64_t limit) {
     const auto number = static_cast<std::uint32_t>(fd);
     if (fd < 0 || number >= limit || number >= kMaxDescriptors) return Errno::kEBADF;
     if (number >= capacity_) TRY(grow(number));

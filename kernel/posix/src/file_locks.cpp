@@ -35,17 +35,24 @@ constinit LockTable g_table;
 constinit std::atomic<bool> g_process_locks{false};
 
 const void* owner_of(vfs::File& file, LockKind kind) {
-    return kind == LockKind::kProcess ? static_cast<const void*>(&current_process()) : static_cast<const void*>(&file);
+    return kind == LockKind::kProcess ? static_cast<const void*>(&current_process())
+                                      : static_cast<const void*>(&file);
 }
 
-bool overlap(const LockRange& a, const LockRange& b) { return a.first <= b.last && b.first <= a.last; }
+bool overlap(const LockRange& a, const LockRange& b) {
+    return a.first <= b.last && b.first <= a.last;
+}
 
 /// flock(2) locks and the fcntl(2) kinds do not see each other.
-bool same_world(LockKind a, LockKind b) { return (a == LockKind::kFlock) == (b == LockKind::kFlock); }
+bool same_world(LockKind a, LockKind b) {
+    return (a == LockKind::kFlock) == (b == LockKind::kFlock);
+}
 
 FileLock* find_conflict(const vfs::Inode* inode, const void* owner, const LockRequest& request) {
     for (FileLock& lock : g_table.locks) {
-        if (lock.inode != inode || !same_world(lock.kind, request.kind) || !overlap(lock.range, request.range)) continue;
+        if (lock.inode != inode || !same_world(lock.kind, request.kind) ||
+            !overlap(lock.range, request.range))
+            continue;
         if (lock.kind == request.kind && lock.owner == owner) continue;
         if (lock.mode == LockMode::kExclusive || request.mode == LockMode::kExclusive) return &lock;
     }
@@ -60,7 +67,8 @@ void drop(FileLock& lock) {
 /// Takes the range out of what the owner holds. `spare` is used if a lock has to be split.
 void cut(const vfs::Inode* inode, const void* owner, const LockRequest& request, FileLock*& spare) {
     for (FileLock& lock : g_table.locks) {
-        if (lock.inode != inode || lock.kind != request.kind || lock.owner != owner || !overlap(lock.range, request.range))
+        if (lock.inode != inode || lock.kind != request.kind || lock.owner != owner ||
+            !overlap(lock.range, request.range))
             continue;
         const bool keeps_front = lock.range.first < request.range.first;
         const bool keeps_back = lock.range.last > request.range.last;
@@ -137,7 +145,8 @@ Result<void> acquire_lock(vfs::File& file, const LockRequest& request, LockWait 
             while (result.ok() && !taken) {
                 const std::uint32_t seen = g_table.locks_changed.load();
                 if (try_take()) break;
-                result = g_table.released.wait([seen] { return g_table.locks_changed.load() != seen; });
+                result =
+                    g_table.released.wait([seen] { return g_table.locks_changed.load() != seen; });
             }
         }
     }
@@ -178,7 +187,9 @@ void release_locks_of_descriptor(vfs::File& file) {
     Task* task = Task::current_or_null();
     if (!task) return;
     const void* process = &task->process();
-    release_if([=](const FileLock& l) { return l.kind == LockKind::kProcess && l.inode == inode && l.owner == process; });
+    release_if([=](const FileLock& l) {
+        return l.kind == LockKind::kProcess && l.inode == inode && l.owner == process;
+    });
 }
 
 void release_locks_of_file(vfs::File& file) {

@@ -18,13 +18,15 @@ constexpr std::uint32_t kWriteSeals = kF_SEAL_WRITE | kF_SEAL_FUTURE_WRITE;
 /// same inode that is not sealed.
 class MemfdFile final : public vfs::InodeFile {
 public:
-    MemfdFile(Ref<vfs::Inode> inode, std::uint32_t seals) : InodeFile(kO_RDWR, std::move(inode)), seals_(seals) {}
+    MemfdFile(Ref<vfs::Inode> inode, std::uint32_t seals)
+        : InodeFile(kO_RDWR, std::move(inode)), seals_(seals) {}
 
     Result<std::size_t> write(mem::IoBuffer& from, std::uint64_t* offset) override {
         const std::uint32_t s = seals_.load(std::memory_order_acquire);
         if (s & kWriteSeals) return Errno::kEPERM;
         std::uint64_t end;
-        if ((s & kF_SEAL_GROW) && (!checked_add(*offset, std::uint64_t{from.remaining()}, &end) || end > data().size()))
+        if ((s & kF_SEAL_GROW) &&
+            (!checked_add(*offset, std::uint64_t{from.remaining()}, &end) || end > data().size()))
             return Errno::kEPERM;
         return InodeFile::write(from, offset);
     }
@@ -36,7 +38,8 @@ public:
     }
     Result<void> allocate(int mode, std::uint64_t offset, std::uint64_t length) override {
         const std::uint32_t s = seals_.load(std::memory_order_acquire);
-        if ((s & kWriteSeals) && (mode & (kFALLOC_FL_PUNCH_HOLE | kFALLOC_FL_ZERO_RANGE))) return Errno::kEPERM;
+        if ((s & kWriteSeals) && (mode & (kFALLOC_FL_PUNCH_HOLE | kFALLOC_FL_ZERO_RANGE)))
+            return Errno::kEPERM;
         std::uint64_t end;
         if ((s & kF_SEAL_GROW) && (mode & kFALLOC_FL_KEEP_SIZE) == 0 &&
             (!checked_add(offset, length, &end) || end > data().size()))
@@ -51,7 +54,8 @@ public:
         do {
             if (old & kF_SEAL_SEAL) return Errno::kEPERM;
             // fcntl(2), EBUSY: F_SEAL_WRITE while writable shared mappings exist. Those that ever were count.
-            if ((wanted & kF_SEAL_WRITE) && was_mapped_writable_.load(std::memory_order_acquire)) return Errno::kEBUSY;
+            if ((wanted & kF_SEAL_WRITE) && was_mapped_writable_.load(std::memory_order_acquire))
+                return Errno::kEBUSY;
         } while (!seals_.compare_exchange_weak(old, old | wanted, std::memory_order_acq_rel));
         return {};
     }
@@ -75,13 +79,15 @@ Result<Ref<vfs::File>> create_memfd(std::string_view name, Sealing sealing) {
     mem::String shown;
     TRY(shown.append("memfd:"));
     TRY(shown.append(name));
-    auto file = TRY(mem::make_ref<MemfdFile>(inode, sealing == Sealing::kAllowed ? 0 : kF_SEAL_SEAL));
+    auto file =
+        TRY(mem::make_ref<MemfdFile>(inode, sealing == Sealing::kAllowed ? 0 : kF_SEAL_SEAL));
     file->set_path(TRY(vfs::make_unlinked_path(std::move(fs), std::move(inode), shown)));
     return Ref<vfs::File>(std::move(file));
 }
 
 Result<void> add_seals(vfs::File& file, std::uint32_t wanted) {
-    constexpr std::uint32_t kKnown = kF_SEAL_SEAL | kF_SEAL_SHRINK | kF_SEAL_GROW | kF_SEAL_WRITE | kF_SEAL_FUTURE_WRITE;
+    constexpr std::uint32_t kKnown =
+        kF_SEAL_SEAL | kF_SEAL_SHRINK | kF_SEAL_GROW | kF_SEAL_WRITE | kF_SEAL_FUTURE_WRITE;
     if (!file.is_writable()) return Errno::kEPERM;
     if (wanted & ~kKnown) return Errno::kEINVAL;
     MemfdFile* memfd = as_memfd(file);

@@ -27,8 +27,10 @@ bool accepts(const Task& task, SignalSet bit) {
 /// blocked (POSIX leaves a blocked one open; Linux keeps it).
 bool is_dropped(SignalState& state, const Task& receiver, int signo) {
     const std::uintptr_t handler = state.action(signo).handler;
-    const bool ignored = handler == kSigIgn || (handler == kSigDfl && default_action(signo) == DefaultAction::kIgnore);
-    return ignored && ((receiver.signals.blocked | receiver.signals.waited_for) & signal_bit(signo)) == 0;
+    const bool ignored = handler == kSigIgn ||
+                         (handler == kSigDfl && default_action(signo) == DefaultAction::kIgnore);
+    return ignored &&
+           ((receiver.signals.blocked | receiver.signals.waited_for) & signal_bit(signo)) == 0;
 }
 
 /// SIGCONT and the stop signals cancel each other.
@@ -78,7 +80,8 @@ Result<void> send_info(Process& process, Task* target, const SignalInfo& info) {
     SignalGuard guard(process);
     return send_locked(process, target, info.signo, [&](PendingSignals& pending) -> Result<void> {
         // sigqueue(3): EAGAIN at the limit of queued signals. A kill(2) goes through always.
-        if (info.signo >= kSigRtMin && info.code != kSiUser && pending.queued() >= most) return Errno::kEAGAIN;
+        if (info.signo >= kSigRtMin && info.code != kSiUser && pending.queued() >= most)
+            return Errno::kEAGAIN;
         return pending.add(info);
     });
 }
@@ -86,14 +89,19 @@ Result<void> send_info(Process& process, Task* target, const SignalInfo& info) {
 /// Under both locks: tasks other than `self` that can take what `self` now blocks.
 void retarget(Process& process, Task& self, SignalSet bits) {
     for (Task& task : process.tasks_locked()) {
-        if (&task != &self && (bits & ~task.signals.blocked) != 0) task.thread().interrupt(hal::kWorkSignal);
+        if (&task != &self && (bits & ~task.signals.blocked) != 0)
+            task.thread().interrupt(hal::kWorkSignal);
     }
 }
 
 }  // namespace
 
-Result<void> send_signal(Process& process, const SignalInfo& info) { return send_info(process, nullptr, info); }
-Result<void> send_signal(Task& task, const SignalInfo& info) { return send_info(task.process(), &task, info); }
+Result<void> send_signal(Process& process, const SignalInfo& info) {
+    return send_info(process, nullptr, info);
+}
+Result<void> send_signal(Task& task, const SignalInfo& info) {
+    return send_info(task.process(), &task, info);
+}
 
 bool send_signal(Process& process, std::int32_t tid, QueuedSignal& entry) {
     bool queued = false;
@@ -102,13 +110,14 @@ bool send_signal(Process& process, std::int32_t tid, QueuedSignal& entry) {
     for (Task& task : process.tasks_locked()) {
         if (tid != 0 && task.tid() == tid) target = &task;
     }
-    (void)send_locked(process, target, entry.info.signo, [&](PendingSignals& pending) -> Result<void> {
-        if (!entry.node.is_linked()) {
-            pending.add(entry);
-            queued = true;
-        }
-        return {};
-    });
+    (void)send_locked(process, target, entry.info.signo,
+                      [&](PendingSignals& pending) -> Result<void> {
+                          if (!entry.node.is_linked()) {
+                              pending.add(entry);
+                              queued = true;
+                          }
+                          return {};
+                      });
     return queued;
 }
 
@@ -185,7 +194,8 @@ Result<int> wait_for_signal(Task& task, SignalSet set, time::Deadline deadline, 
         task.signals.waited_for = set;
     }
     Result<void> slept;
-    if (deadline > time::monotonic_ns()) slept = sched::sleep_until(deadline, sched::Interruptible::kYes);
+    if (deadline > time::monotonic_ns())
+        slept = sched::sleep_until(deadline, sched::Interruptible::kYes);
     {
         sync::IrqSpinGuard guard(state.lock);
         task.signals.waited_for = 0;

@@ -71,7 +71,8 @@ Delivery next_delivery(Task& task) {
             const DefaultAction what = default_action(d.signo);
             if (what == DefaultAction::kIgnore || what == DefaultAction::kContinue) continue;
             if (what == DefaultAction::kStop) {
-                report_unsupported("signal: stopping a process by signal", static_cast<std::uint64_t>(d.signo));
+                report_unsupported("signal: stopping a process by signal",
+                                   static_cast<std::uint64_t>(d.signo));
                 continue;
             }
             return d;
@@ -111,12 +112,12 @@ struct FaultSignal {
 /// Linux arch/x86/kernel/traps.c.
 FaultSignal signal_of(hal::FaultKind kind) {
     switch (kind) {
-        case hal::FaultKind::kInvalidOpcode: return {kSigIll, 2, true};      // ILL_ILLOPN
-        case hal::FaultKind::kDivide: return {kSigFpe, 1, true};             // FPE_INTDIV
+        case hal::FaultKind::kInvalidOpcode: return {kSigIll, 2, true};  // ILL_ILLOPN
+        case hal::FaultKind::kDivide: return {kSigFpe, 1, true};         // FPE_INTDIV
         case hal::FaultKind::kBreakpoint: return {kSigTrap, kSiKernel, false};
-        case hal::FaultKind::kDebug: return {kSigTrap, 2, true};             // TRAP_TRACE
-        case hal::FaultKind::kAlignment: return {kSigBus, 1, false};         // BUS_ADRALN
-        case hal::FaultKind::kFpu: return {kSigFpe, 14, true};               // FPE_FLTUNK
+        case hal::FaultKind::kDebug: return {kSigTrap, 2, true};      // TRAP_TRACE
+        case hal::FaultKind::kAlignment: return {kSigBus, 1, false};  // BUS_ADRALN
+        case hal::FaultKind::kFpu: return {kSigFpe, 14, true};        // FPE_FLTUNK
         case hal::FaultKind::kStack: return {kSigBus, kSiKernel, false};
         case hal::FaultKind::kOverflow:
         case hal::FaultKind::kGeneralProtection:
@@ -135,7 +136,9 @@ void on_user_fault(const hal::Fault& fault, hal::TrapFrame& frame) {
     if (fault.kind == hal::FaultKind::kPage) {
         // vm has seen it before; asked again, it says what the failure means.
         vm::FaultFailure failure{kSigSegv, 1};
-        if (task.process().address_space().handle_fault(VirtAddr{fault.address}, fault.access, &failure)) return;
+        if (task.process().address_space().handle_fault(VirtAddr{fault.address}, fault.access,
+                                                        &failure))
+            return;
         signal = {failure.signal, failure.si_code, true};
         address = fault.address;
     }

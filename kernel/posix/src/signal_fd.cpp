@@ -69,7 +69,9 @@ public:
     }
 
     const void* kind() const override { return &kSignalFileKind; }
-    std::size_t describe(std::span<char> out) const override { return format_to(out, "anon_inode:[signalfd]"); }
+    std::size_t describe(std::span<char> out) const override {
+        return format_to(out, "anon_inode:[signalfd]");
+    }
 
 private:
     bool is_ready(Task& task) const {

@@ -59,8 +59,10 @@ std::size_t symbolize(std::uintptr_t ip, std::span<char> out) {
     char name[128];
     ElfSymbol symbol;
     const auto file = vfs::open(vfs::kernel_context(), file_name, 0, 0);
-    if (file.ok() && find_elf_symbol({read_file, file.value().get()}, place.file_offset, name, &symbol))
-        return format_to(out, "{}+0x{:x} ({})", std::string_view(name, symbol.name_length), symbol.offset, file_name);
+    if (file.ok() &&
+        find_elf_symbol({read_file, file.value().get()}, place.file_offset, name, &symbol))
+        return format_to(out, "{}+0x{:x} ({})", std::string_view(name, symbol.name_length),
+                         symbol.offset, file_name);
     return format_to(out, "{}+0x{:x}", file_name, place.file_offset);
 }
 
@@ -83,13 +85,15 @@ void install_symbolizer() { debug::set_application_symbolizer(symbolize); }
 void tell_fatal_signal(Task& task, const SignalInfo& info, const hal::TrapFrame& frame) {
     const bool is_fault = info.code > 0 && info.signo != kSigAbrt;
     if (!is_fault) {
-        log::info("posix", "task {} ({}) ends by signal {}", task.tid(), task.thread().name(), info.signo);
+        log::info("posix", "task {} ({}) ends by signal {}", task.tid(), task.thread().name(),
+                  info.signo);
         return;
     }
     Task* nobody = nullptr;
     if (!g_telling.compare_exchange_strong(nobody, &task)) return;
-    log::error("posix", "task {} ({}): {} (code {}) at 0x{:x}, address 0x{:x}", task.tid(), task.thread().name(),
-               signal_text(info.signo), info.code, hal::instruction_pointer(frame), info.fields[0]);
+    log::error("posix", "task {} ({}): {} (code {}) at 0x{:x}, address 0x{:x}", task.tid(),
+               task.thread().name(), signal_text(info.signo), info.code,
+               hal::instruction_pointer(frame), info.fields[0]);
     debug::print_frame(frame);
     g_telling.store(nullptr, std::memory_order_release);
 }

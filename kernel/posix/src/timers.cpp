@@ -16,7 +16,8 @@ public:
         entry_.info.signo = notification.signo;
         entry_.info.code = kSiTimer;
         entry_.info.fields[0] = static_cast<std::uint32_t>(id);  // si_tid; si_overrun above it
-        entry_.info.fields[1] = notification.value_is_id ? static_cast<std::uint64_t>(id) : notification.value;
+        entry_.info.fields[1] =
+            notification.value_is_id ? static_cast<std::uint64_t>(id) : notification.value;
         entry_.taken = taken;
         entry_.owner = this;
     }
@@ -98,7 +99,8 @@ private:
         const std::uint64_t passed = self.advance(time::monotonic_ns());
         constexpr std::uint64_t kMaxOverrun = 0x7fffffff;  // DELAYTIMER_MAX
         self.last_overrun_ = static_cast<int>(passed > kMaxOverrun ? kMaxOverrun : passed);
-        info.fields[0] = static_cast<std::uint32_t>(self.id_) | static_cast<std::uint64_t>(self.last_overrun_) << 32;
+        info.fields[0] = static_cast<std::uint32_t>(self.id_) |
+                         static_cast<std::uint64_t>(self.last_overrun_) << 32;
     }
 
     Process& process_;
@@ -129,7 +131,9 @@ void ProcessTimers::real_expired(time::Timer& timer, void* argument) {
     if (self.real_interval_ns_ != 0) {
         const std::uint64_t now = time::monotonic_ns();
         std::uint64_t next = timer.deadline() + self.real_interval_ns_;
-        if (next <= now) next = now + (self.real_interval_ns_ > kShortestNs ? self.real_interval_ns_ : kShortestNs);
+        if (next <= now)
+            next =
+                now + (self.real_interval_ns_ > kShortestNs ? self.real_interval_ns_ : kShortestNs);
         timer.start(next);
     }
 }

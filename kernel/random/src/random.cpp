@@ -84,15 +84,17 @@ struct Generator {
 
 constinit sync::SpinProtected<Generator> generator{sync::LockRank::kRandom};
 
+/// Up to 256 bits in hexadecimal, most significant digit first.
 bool apply_seed(std::string_view text) {
-    std::uint64_t seed = 0;
-    if (text.empty() || text.size() > 16) return false;
-    for (const char c : text) {
+    std::byte key[kKeyWords * sizeof(std::uint32_t)] = {};
+    if (text.empty() || text.size() > 2 * sizeof(key)) return false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[text.size() - 1 - i];
         const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
         if (digit < 0) return false;
-        seed = seed << 4 | static_cast<std::uint64_t>(digit);
+        key[i / 2] |= static_cast<std::byte>(digit << (i % 2 * 4));
     }
-    set_fixed_seed(seed);
+    set_fixed_seed(key);
     return true;
 }
 KILN_OPTION(seed, "seed", apply_seed);
@@ -121,12 +123,11 @@ void add_entropy(std::span<const std::byte> bytes) {
     g->mix(bytes);
 }
 
-void set_fixed_seed(std::uint64_t seed) {
+void set_fixed_seed(std::span<const std::byte> seed) {
     auto g = generator.lock();
     *g = Generator{};
     g->seeded = true;
-    std::memcpy(g->key, &seed, sizeof(seed));
-    g->pool_used = 16;
+    std::memcpy(g->key, seed.data(), seed.size() < sizeof(g->key) ? seed.size() : sizeof(g->key));
 }
 
 bool is_seeded_by_hardware() {

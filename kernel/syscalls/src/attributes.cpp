@@ -7,7 +7,8 @@ namespace {
 using namespace abi;
 
 Status set_attributes(const vfs::Path& path, const vfs::Attributes& values, u32 mask) {
-    if (mask != 0) TRY(vfs::set_attributes(path, values, mask, this_process().lookup_context().credentials));
+    if (mask != 0)
+        TRY(vfs::set_attributes(path, values, mask, this_process().lookup_context().credentials));
     return 0;
 }
 
@@ -38,7 +39,9 @@ Status change_owner(const vfs::Path& path, u32 uid, u32 gid) {
     vfs::Attributes values;
     values.uid = uid;
     values.gid = gid;
-    return set_attributes(path, values, (uid != kKeep ? u32{vfs::kSetUid} : 0) | (gid != kKeep ? u32{vfs::kSetGid} : 0));
+    return set_attributes(
+        path, values,
+        (uid != kKeep ? u32{vfs::kSetUid} : 0) | (gid != kKeep ? u32{vfs::kSetGid} : 0));
 }
 
 /// What a utimensat-like call sets.
@@ -60,7 +63,8 @@ Result<Times> from_timespecs(UserPtr<const TimeSpec> from) {
     TimeSpec spec[2];
     TRY(from.read_array(spec));
     for (const TimeSpec& s : spec) {
-        if (s.tv_nsec != kNow && s.tv_nsec != kOmit && (s.tv_nsec < 0 || s.tv_nsec >= static_cast<i64>(kNsPerSec)))
+        if (s.tv_nsec != kNow && s.tv_nsec != kOmit &&
+            (s.tv_nsec < 0 || s.tv_nsec >= static_cast<i64>(kNsPerSec)))
             return Errno::kEINVAL;
     }
     if (spec[0].tv_nsec == kNow && spec[1].tv_nsec == kNow) return now();
@@ -121,15 +125,22 @@ Status list_xattr(const Result<vfs::Path>& path) {
     return 0;
 }
 
-Result<vfs::Path> xattr_path_of(int fd) { return TRY(io_file_at(fd))->path(); }
+Result<vfs::Path> xattr_path_of(int fd) {
+    return TRY(io_file_at(fd))
+    ->path();
+}
 
 constexpr u32 kNoFollow = kAT_SYMLINK_NOFOLLOW;
 
 }  // namespace
 
-Status sys_chmod(UserString path, u32 mode) { return change_mode(TRY(path_at(kAT_FDCWD, path, 0)), mode); }
+Status sys_chmod(UserString path, u32 mode) {
+    return change_mode(TRY(path_at(kAT_FDCWD, path, 0)), mode);
+}
 Status sys_fchmod(int fd, u32 mode) { return change_mode(TRY(path_of(fd)), mode); }
-Status sys_fchmodat(int dirfd, UserString path, u32 mode) { return change_mode(TRY(path_at(dirfd, path, 0)), mode); }
+Status sys_fchmodat(int dirfd, UserString path, u32 mode) {
+    return change_mode(TRY(path_at(dirfd, path, 0)), mode);
+}
 
 Status sys_chown(UserString path, u32 uid, u32 gid) {
     return change_owner(TRY(path_at(kAT_FDCWD, path, 0)), uid, gid);
@@ -156,7 +167,9 @@ Status sys_utime(UserString path, UserPtr<const i64> times) {
     }
     return set_attributes(TRY(path_at(kAT_FDCWD, path, 0)), t.values, t.mask);
 }
-Status sys_utimes(UserString path, UserPtr<const TimeVal> times) { return sys_futimesat(kAT_FDCWD, path, times); }
+Status sys_utimes(UserString path, UserPtr<const TimeVal> times) {
+    return sys_futimesat(kAT_FDCWD, path, times);
+}
 Status sys_futimesat(int dirfd, UserString path, UserPtr<const TimeVal> times) {
     const Times t = TRY(from_timevals(times));
     const vfs::Path target = path ? TRY(path_at(dirfd, path, 0)) : TRY(path_of(dirfd));
@@ -190,7 +203,9 @@ Status sys_getxattr(UserString path, UserString name, UserPtr<void>, std::size_t
 Status sys_lgetxattr(UserString path, UserString name, UserPtr<void>, std::size_t) {
     return get_xattr(path_at(kAT_FDCWD, path, kNoFollow), name);
 }
-Status sys_fgetxattr(int fd, UserString name, UserPtr<void>, std::size_t) { return get_xattr(xattr_path_of(fd), name); }
+Status sys_fgetxattr(int fd, UserString name, UserPtr<void>, std::size_t) {
+    return get_xattr(xattr_path_of(fd), name);
+}
 Status sys_listxattr(UserString path, UserPtr<char>, std::size_t) {
     return list_xattr(path_at(kAT_FDCWD, path, 0));
 }
@@ -198,7 +213,9 @@ Status sys_llistxattr(UserString path, UserPtr<char>, std::size_t) {
     return list_xattr(path_at(kAT_FDCWD, path, kNoFollow));
 }
 Status sys_flistxattr(int fd, UserPtr<char>, std::size_t) { return list_xattr(xattr_path_of(fd)); }
-Status sys_removexattr(UserString path, UserString name) { return get_xattr(path_at(kAT_FDCWD, path, 0), name); }
+Status sys_removexattr(UserString path, UserString name) {
+    return get_xattr(path_at(kAT_FDCWD, path, 0), name);
+}
 Status sys_lremovexattr(UserString path, UserString name) {
     return get_xattr(path_at(kAT_FDCWD, path, kNoFollow), name);
 }

@@ -15,7 +15,8 @@ Status change(Change apply) {
     return 0;
 }
 
-Status write_ids(const posix::UserIds& ids, UserPtr<u32> real, UserPtr<u32> effective, UserPtr<u32> saved) {
+Status write_ids(const posix::UserIds& ids, UserPtr<u32> real, UserPtr<u32> effective,
+                 UserPtr<u32> saved) {
     TRY(real.write(ids.real));
     TRY(effective.write(ids.effective));
     TRY(saved.write(ids.saved));
@@ -97,7 +98,8 @@ Status sys_setgroups(int size, UserPtr<const u32> list) {
     constexpr int kNgroupsMax = 65536;
     if (size < 0 || size > kNgroupsMax) return Errno::kEINVAL;
     if (static_cast<std::size_t>(size) > Credentials::kMaxGroups) {
-        posix::report_unsupported("setgroups with more groups than there is room for", static_cast<u64>(size));
+        posix::report_unsupported("setgroups with more groups than there is room for",
+                                  static_cast<u64>(size));
         return Errno::kEINVAL;
     }
     TRY(list.read_array({c.groups, static_cast<std::size_t>(size)}));
@@ -120,7 +122,8 @@ Status sys_capget(UserPtr<abi::CapUserHeader> header, UserPtr<abi::CapUserData> 
     const Credentials c = this_process().credentials();
     for (std::size_t i = 0; i < words.value(); i++) {
         const unsigned shift = static_cast<unsigned>(i) * 32;
-        TRY((data + i).write({static_cast<u32>(c.effective >> shift), static_cast<u32>(c.permitted >> shift),
+        TRY((data + i).write({static_cast<u32>(c.effective >> shift),
+                              static_cast<u32>(c.permitted >> shift),
                               static_cast<u32>(c.inheritable >> shift)}));
     }
     return 0;
@@ -141,7 +144,8 @@ Status sys_capset(UserPtr<abi::CapUserHeader> header, UserPtr<const abi::CapUser
     }
     // Bits that no capability has are dropped, as Linux does.
     return change([=](Credentials& c) {
-        return c.set_capabilities(effective & posix::kAllCapabilities, permitted & posix::kAllCapabilities,
+        return c.set_capabilities(effective & posix::kAllCapabilities,
+                                  permitted & posix::kAllCapabilities,
                                   inheritable & posix::kAllCapabilities);
     });
 }

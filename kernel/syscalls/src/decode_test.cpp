@@ -12,8 +12,8 @@ namespace {
 
 std::uint64_t raw(const void* p) { return reinterpret_cast<std::uint64_t>(p); }
 
-std::string decode(const char* name, const char* letters, std::initializer_list<std::uint64_t> values,
-                   std::int64_t result = 0) {
+std::string decode(const char* name, const char* letters,
+                   std::initializer_list<std::uint64_t> values, std::int64_t result = 0) {
     char buffer[512];
     Line line(buffer);
     std::uint64_t arguments[6] = {};
@@ -26,7 +26,8 @@ std::string decode(const char* name, const char* letters, std::initializer_list<
 
 TEST(Decode, OpenShowsNamesAndFlags) {
     const char path[] = "/etc/passwd";
-    EXPECT_EQ(decode("openat", "asOo", {static_cast<std::uint64_t>(-100), raw(path), O_RDONLY | O_CLOEXEC, 0}, 3),
+    EXPECT_EQ(decode("openat", "asOo",
+                     {static_cast<std::uint64_t>(-100), raw(path), O_RDONLY | O_CLOEXEC, 0}, 3),
               "openat(AT_FDCWD, \"/etc/passwd\", O_RDONLY|O_CLOEXEC, 00) = 3");
     EXPECT_EQ(decode("openat", "asOo", {5, raw(path), O_RDWR | O_CREAT, 0644}, -13),
               "openat(5, \"/etc/passwd\", O_RDWR|O_CREAT, 0644) = -1 EACCES (13)");
@@ -34,7 +35,8 @@ TEST(Decode, OpenShowsNamesAndFlags) {
 
 TEST(Decode, BuffersAreQuotedAndCut) {
     const std::string text = "hi\n\"\x01";
-    EXPECT_EQ(decode("write", "fbu", {1, raw(text.data()), text.size()}, 5), "write(1, \"hi\\n\\\"\\x01\", 5) = 5");
+    EXPECT_EQ(decode("write", "fbu", {1, raw(text.data()), text.size()}, 5),
+              "write(1, \"hi\\n\\\"\\x01\", 5) = 5");
     const std::string longer(100, 'a');
     EXPECT_EQ(decode("write", "fbu", {1, raw(longer.data()), longer.size()}, 100),
               "write(1, \"" + std::string(64, 'a') + "\"..., 100) = 100");
@@ -55,9 +57,12 @@ TEST(Decode, AStringMayEndBeforeABadPage) {
 }
 
 TEST(Decode, MemoryCalls) {
-    EXPECT_EQ(decode("mmap", "puPMfx", {0, 8192, 3, 0x22, static_cast<std::uint64_t>(-1), 0}, 0x7f0000001000),
-              "mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0x0) = 0x7f0000001000");
-    EXPECT_EQ(decode("mprotect", "puP", {0x1000, 4096, 0}), "mprotect(0x1000, 4096, PROT_NONE) = 0");
+    EXPECT_EQ(decode("mmap", "puPMfx", {0, 8192, 3, 0x22, static_cast<std::uint64_t>(-1), 0},
+                     0x7f0000001000),
+              "mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0x0) = "
+              "0x7f0000001000");
+    EXPECT_EQ(decode("mprotect", "puP", {0x1000, 4096, 0}),
+              "mprotect(0x1000, 4096, PROT_NONE) = 0");
 }
 
 TEST(Decode, UnknownBitsAndNumbersStayVisible) {

@@ -11,9 +11,10 @@ namespace {
 using namespace abi;
 
 /// What open(2) and openat(2) look at; they ignore other bits, openat2(2) refuses them.
-constexpr u32 kValidOpenFlags = kO_ACCMODE | kO_CREAT | kO_EXCL | kO_NOCTTY | kO_TRUNC | kO_APPEND | kO_NONBLOCK |
-                                kO_SYNC | kO_ASYNC | kO_DIRECT | kO_LARGEFILE | kO_DIRECTORY | kO_NOFOLLOW |
-                                kO_NOATIME | kO_CLOEXEC | kO_PATH | kO_TMPFILE_BIT;
+constexpr u32 kValidOpenFlags = kO_ACCMODE | kO_CREAT | kO_EXCL | kO_NOCTTY | kO_TRUNC | kO_APPEND |
+                                kO_NONBLOCK | kO_SYNC | kO_ASYNC | kO_DIRECT | kO_LARGEFILE |
+                                kO_DIRECTORY | kO_NOFOLLOW | kO_NOATIME | kO_CLOEXEC | kO_PATH |
+                                kO_TMPFILE_BIT;
 constexpr u32 kPathFlags = kO_DIRECTORY | kO_NOFOLLOW | kO_PATH | kO_CLOEXEC;
 
 // struct open_how, RESOLVE_ flags (include/uapi/linux/openat2.h).
@@ -72,13 +73,15 @@ Status open_at(int dirfd, UserString path, u64 flags, u64 mode, u32 resolve) {
     if (flags & kO_PATH) {
         flags &= kPathFlags;
     } else if (flags & kO_TMPFILE_BIT) {
-        if ((flags & kO_TMPFILE) != kO_TMPFILE || (flags & kO_ACCMODE) == kO_RDONLY) return Errno::kEINVAL;
+        if ((flags & kO_TMPFILE) != kO_TMPFILE || (flags & kO_ACCMODE) == kO_RDONLY)
+            return Errno::kEINVAL;
     }
     if ((flags & kO_CREAT) && (flags & kO_DIRECTORY)) return Errno::kEINVAL;
     UserPath name;
     TRY(name.load(dirfd, path));
     const auto open_flags = static_cast<u32>(flags);
-    auto file = vfs::open(name.context(), name.name(), open_flags, static_cast<u32>(mode) & 07777, resolve);
+    auto file =
+        vfs::open(name.context(), name.name(), open_flags, static_cast<u32>(mode) & 07777, resolve);
     if (!file.ok()) return restartable(Result<i64>(file.error()));
     return install(std::move(file).value(), open_flags);
 }
@@ -108,7 +111,8 @@ Result<posix::LockRange> lock_range(vfs::File& file, const UserFlock& lock) {
 
 Status record_lock(vfs::File& file, u32 command, UserPtr<UserFlock> argument) {
     UserFlock lock = TRY(argument.read());
-    const bool of_description = command == kFOfdGetlk || command == kFOfdSetlk || command == kFOfdSetlkw;
+    const bool of_description =
+        command == kFOfdGetlk || command == kFOfdSetlk || command == kFOfdSetlkw;
     // fcntl(2): l_pid must be zero for open file description locks.
     if (of_description && lock.l_pid != 0) return Errno::kEINVAL;
     if (lock.l_type < 0 || lock.l_type > kFUnlck) return Errno::kEINVAL;
@@ -125,7 +129,8 @@ Status record_lock(vfs::File& file, u32 command, UserPtr<UserFlock> argument) {
             lock.l_type = found->mode == posix::LockMode::kExclusive ? kFWrlck : 0;
             lock.l_whence = kSEEK_SET;
             lock.l_start = found->range.first;
-            lock.l_len = found->range.last == INT64_MAX ? 0 : found->range.last - found->range.first + 1;
+            lock.l_len =
+                found->range.last == INT64_MAX ? 0 : found->range.last - found->range.first + 1;
             lock.l_pid = found->kind == posix::LockKind::kProcess ? this_process().pid() : -1;
         }
         TRY(argument.write(lock));
@@ -136,17 +141,19 @@ Status record_lock(vfs::File& file, u32 command, UserPtr<UserFlock> argument) {
         return 0;
     }
     // The lock must not allow more than the descriptor does.
-    if (request.mode == posix::LockMode::kShared ? !file.is_readable() : !file.is_writable()) return Errno::kEBADF;
+    if (request.mode == posix::LockMode::kShared ? !file.is_readable() : !file.is_writable())
+        return Errno::kEBADF;
     const bool waits = command == kFSetlkw || command == kFOfdSetlkw;
-    const auto result = posix::acquire_lock(file, request, waits ? posix::LockWait::kYes : posix::LockWait::kNo);
+    const auto result =
+        posix::acquire_lock(file, request, waits ? posix::LockWait::kYes : posix::LockWait::kNo);
     if (!result.ok()) return result.error() == Errno::kEINTR ? Errno::kERESTARTSYS : result.error();
     return 0;
 }
 
 Status duplicate(Ref<vfs::File> file, u64 minimum, bool close_on_exec) {
     if (minimum >= descriptor_limit()) return Errno::kEINVAL;
-    return TRY(this_process().files().install(std::move(file), close_on_exec, static_cast<int>(minimum),
-                                              descriptor_limit()));
+    return TRY(this_process().files().install(std::move(file), close_on_exec,
+                                              static_cast<int>(minimum), descriptor_limit()));
 }
 
 Status set_status_flags(vfs::File& file, u64 argument) {
@@ -184,10 +191,11 @@ Status sys_openat2(int dirfd, UserString path, UserPtr<void> how, std::size_t si
         if (TRY(UserPtr<const std::uint8_t>(how.address() + i).read()) != 0) return Errno::kE2BIG;
     }
     if (request.flags & ~u64{kValidOpenFlags}) return Errno::kEINVAL;
-    constexpr u64 kResolveAll = kResolveNoXdev | kResolveNoMagiclinks | kResolveNoSymlinks | kResolveBeneath |
-                                kResolveInRoot | kResolveCached;
+    constexpr u64 kResolveAll = kResolveNoXdev | kResolveNoMagiclinks | kResolveNoSymlinks |
+                                kResolveBeneath | kResolveInRoot | kResolveCached;
     if (request.resolve & ~kResolveAll) return Errno::kEINVAL;
-    if ((request.resolve & kResolveBeneath) && (request.resolve & kResolveInRoot)) return Errno::kEINVAL;
+    if ((request.resolve & kResolveBeneath) && (request.resolve & kResolveInRoot))
+        return Errno::kEINVAL;
     if (request.flags & (kO_CREAT | kO_TMPFILE_BIT)) {
         if (request.mode & ~u64{07777}) return Errno::kEINVAL;
     } else if (request.mode != 0) {
@@ -241,7 +249,8 @@ Status sys_dup3(int old_fd, int new_fd, u32 flags) {
     if (old_fd == new_fd) return Errno::kEINVAL;
     if (new_fd < 0 || static_cast<u64>(new_fd) >= descriptor_limit()) return Errno::kEBADF;
     auto file = TRY(file_at(old_fd));
-    TRY(this_process().files().install_at(new_fd, std::move(file), (flags & kO_CLOEXEC) != 0, descriptor_limit()));
+    TRY(this_process().files().install_at(new_fd, std::move(file), (flags & kO_CLOEXEC) != 0,
+                                          descriptor_limit()));
     return new_fd;
 }
 

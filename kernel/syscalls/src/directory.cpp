@@ -94,14 +94,17 @@ Status make_node_at(int dirfd, UserString path, u32 mode, u32 device) {
         case vfs::kModeDirectory: return Errno::kEPERM;
         default: return Errno::kEINVAL;
     }
-    TRY(vfs::make_node(name.context(), name.name(), type == 0 ? mode | vfs::kModeRegular : mode, device));
+    TRY(vfs::make_node(name.context(), name.name(), type == 0 ? mode | vfs::kModeRegular : mode,
+                       device));
     return 0;
 }
 
-Status rename_at(int old_dirfd, UserString old_path, int new_dirfd, UserString new_path, u32 flags) {
+Status rename_at(int old_dirfd, UserString old_path, int new_dirfd, UserString new_path,
+                 u32 flags) {
     // renameat2(2).
     if (flags & ~(kRENAME_NOREPLACE | kRENAME_EXCHANGE | kRENAME_WHITEOUT)) return Errno::kEINVAL;
-    if ((flags & kRENAME_EXCHANGE) && (flags & (kRENAME_NOREPLACE | kRENAME_WHITEOUT))) return Errno::kEINVAL;
+    if ((flags & kRENAME_EXCHANGE) && (flags & (kRENAME_NOREPLACE | kRENAME_WHITEOUT)))
+        return Errno::kEINVAL;
     if (flags & kRENAME_WHITEOUT) {
         posix::report_unsupported("renameat2 RENAME_WHITEOUT", flags);
         return Errno::kEINVAL;
@@ -193,8 +196,12 @@ Status sys_chroot(UserString path) {
 
 Status sys_mkdir(UserString path, u32 mode) { return mkdir_at(kAT_FDCWD, path, mode); }
 Status sys_mkdirat(int dirfd, UserString path, u32 mode) { return mkdir_at(dirfd, path, mode); }
-Status sys_mknod(UserString path, u32 mode, u32 device) { return make_node_at(kAT_FDCWD, path, mode, device); }
-Status sys_mknodat(int dirfd, UserString path, u32 mode, u32 device) { return make_node_at(dirfd, path, mode, device); }
+Status sys_mknod(UserString path, u32 mode, u32 device) {
+    return make_node_at(kAT_FDCWD, path, mode, device);
+}
+Status sys_mknodat(int dirfd, UserString path, u32 mode, u32 device) {
+    return make_node_at(dirfd, path, mode, device);
+}
 
 Status sys_unlinkat(int dirfd, UserString path, u32 flags) {
     if (flags & ~kAT_REMOVEDIR) return Errno::kEINVAL;
@@ -216,23 +223,32 @@ Status sys_rename(UserString old_path, UserString new_path) {
 Status sys_renameat(int old_dirfd, UserString old_path, int new_dirfd, UserString new_path) {
     return rename_at(old_dirfd, old_path, new_dirfd, new_path, 0);
 }
-Status sys_renameat2(int old_dirfd, UserString old_path, int new_dirfd, UserString new_path, u32 flags) {
+Status sys_renameat2(int old_dirfd, UserString old_path, int new_dirfd, UserString new_path,
+                     u32 flags) {
     return rename_at(old_dirfd, old_path, new_dirfd, new_path, flags);
 }
 Status sys_link(UserString old_path, UserString new_path) {
     return link_at(kAT_FDCWD, old_path, kAT_FDCWD, new_path, 0);
 }
-Status sys_linkat(int old_dirfd, UserString old_path, int new_dirfd, UserString new_path, u32 flags) {
+Status sys_linkat(int old_dirfd, UserString old_path, int new_dirfd, UserString new_path,
+                  u32 flags) {
     return link_at(old_dirfd, old_path, new_dirfd, new_path, flags);
 }
-Status sys_symlink(UserString target, UserString path) { return symlink_at(target, kAT_FDCWD, path); }
-Status sys_symlinkat(UserString target, int dirfd, UserString path) { return symlink_at(target, dirfd, path); }
+Status sys_symlink(UserString target, UserString path) {
+    return symlink_at(target, kAT_FDCWD, path);
+}
+Status sys_symlinkat(UserString target, int dirfd, UserString path) {
+    return symlink_at(target, dirfd, path);
+}
 
-Status sys_mount(UserString source, UserString target, UserString type, u64 flags, UserPtr<void> data) {
+Status sys_mount(UserString source, UserString target, UserString type, u64 flags,
+                 UserPtr<void> data) {
     constexpr u32 kTypeMax = 64;
-    constexpr u64 kSupported = kMS_RDONLY | kMS_NOSUID | kMS_NODEV | kMS_NOEXEC | kMS_NOATIME | kMS_RELATIME;
-    constexpr u64 kSilent = 1u << 15;                  // MS_SILENT
-    constexpr u64 kMagicMask = 0xffff0000, kMagic = 0xC0ED0000;  // mount(2): needed before Linux 2.4
+    constexpr u64 kSupported =
+        kMS_RDONLY | kMS_NOSUID | kMS_NODEV | kMS_NOEXEC | kMS_NOATIME | kMS_RELATIME;
+    constexpr u64 kSilent = 1u << 15;  // MS_SILENT
+    constexpr u64 kMagicMask = 0xffff0000,
+                  kMagic = 0xC0ED0000;  // mount(2): needed before Linux 2.4
     if ((flags & kMagicMask) == kMagic) flags &= ~kMagicMask;
     UserText type_name, source_name, options;
     if (type) TRY(type_name.load(type, kTypeMax, Errno::kEINVAL));
@@ -260,7 +276,8 @@ Status sys_umount2(UserString target, u32 flags) {
     if (!this_process().credentials().has(posix::kCapSysAdmin)) return Errno::kEPERM;
     UserPath name;
     TRY(name.load(kAT_FDCWD, target));
-    const vfs::Path where = TRY(name.lookup(flags & kUMOUNT_NOFOLLOW ? 0 : u32{vfs::kLookupFollow}));
+    const vfs::Path where =
+        TRY(name.lookup(flags & kUMOUNT_NOFOLLOW ? 0 : u32{vfs::kLookupFollow}));
     TRY(vfs::unmount(where, flags));
     return 0;
 }

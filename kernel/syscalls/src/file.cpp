@@ -100,15 +100,19 @@ Status sys_fallocate(int fd, int mode, i64 offset, i64 length) {
     auto file = TRY(io_file_at(fd));
     // Linux fs/open.c, vfs_fallocate.
     if (offset < 0 || length <= 0) return Errno::kEINVAL;
-    constexpr int kKnown = kFALLOC_FL_KEEP_SIZE | kFALLOC_FL_PUNCH_HOLE | kFALLOC_FL_COLLAPSE_RANGE |
-                           kFALLOC_FL_ZERO_RANGE | kFALLOC_FL_INSERT_RANGE | kFALLOC_FL_UNSHARE_RANGE;
+    constexpr int kKnown = kFALLOC_FL_KEEP_SIZE | kFALLOC_FL_PUNCH_HOLE |
+                           kFALLOC_FL_COLLAPSE_RANGE | kFALLOC_FL_ZERO_RANGE |
+                           kFALLOC_FL_INSERT_RANGE | kFALLOC_FL_UNSHARE_RANGE;
     if (mode & ~kKnown) return Errno::kEOPNOTSUPP;
     if ((mode & kFALLOC_FL_PUNCH_HOLE) && (mode & kFALLOC_FL_ZERO_RANGE)) return Errno::kEOPNOTSUPP;
     if ((mode & kFALLOC_FL_PUNCH_HOLE) && !(mode & kFALLOC_FL_KEEP_SIZE)) return Errno::kEOPNOTSUPP;
-    if ((mode & kFALLOC_FL_COLLAPSE_RANGE) && (mode & ~kFALLOC_FL_COLLAPSE_RANGE)) return Errno::kEINVAL;
-    if ((mode & kFALLOC_FL_INSERT_RANGE) && (mode & ~kFALLOC_FL_INSERT_RANGE)) return Errno::kEINVAL;
+    if ((mode & kFALLOC_FL_COLLAPSE_RANGE) && (mode & ~kFALLOC_FL_COLLAPSE_RANGE))
+        return Errno::kEINVAL;
+    if ((mode & kFALLOC_FL_INSERT_RANGE) && (mode & ~kFALLOC_FL_INSERT_RANGE))
+        return Errno::kEINVAL;
     if (!file->is_writable()) return Errno::kEBADF;
-    if (const vfs::Inode* inode = file->inode(); !inode || inode->type() == vfs::kModeFifo) return Errno::kESPIPE;
+    if (const vfs::Inode* inode = file->inode(); !inode || inode->type() == vfs::kModeFifo)
+        return Errno::kESPIPE;
     TRY(file->allocate(mode, static_cast<u64>(offset), static_cast<u64>(length)));
     return 0;
 }
@@ -117,7 +121,8 @@ Status sys_flock(int fd, u32 operation) {
     constexpr u32 kShared = 1, kExclusive = 2, kNonBlocking = 4, kUnlock = 8;
     auto file = TRY(io_file_at(fd));
     const u32 command = operation & ~kNonBlocking;
-    posix::LockRequest request{posix::LockKind::kFlock, posix::LockMode::kExclusive, posix::kWholeFile};
+    posix::LockRequest request{posix::LockKind::kFlock, posix::LockMode::kExclusive,
+                               posix::kWholeFile};
     switch (command) {
         case kUnlock: TRY(posix::release_lock(*file, request)); return 0;
         case kShared: request.mode = posix::LockMode::kShared; break;
@@ -133,7 +138,8 @@ Status sys_flock(int fd, u32 operation) {
 Status sys_memfd_create(UserString name, u32 flags) {
     constexpr u32 kHugeShiftBits = 0x3fu << 26;
     if (flags & kMFD_HUGETLB) {
-        if (flags & ~(kMFD_CLOEXEC | kMFD_ALLOW_SEALING | kMFD_HUGETLB | kHugeShiftBits)) return Errno::kEINVAL;
+        if (flags & ~(kMFD_CLOEXEC | kMFD_ALLOW_SEALING | kMFD_HUGETLB | kHugeShiftBits))
+            return Errno::kEINVAL;
         posix::report_unsupported("memfd_create MFD_HUGETLB", flags);
         return Errno::kENODEV;
     }
@@ -142,8 +148,9 @@ Status sys_memfd_create(UserString name, u32 flags) {
     constexpr std::size_t kNameMax = 249;
     UserText text;
     TRY(text.load(name, kNameMax + 1, Errno::kEINVAL));
-    auto file = TRY(posix::create_memfd(text.view(), flags & kMFD_ALLOW_SEALING ? posix::Sealing::kAllowed
-                                                                                : posix::Sealing::kForbidden));
+    auto file = TRY(posix::create_memfd(text.view(), flags & kMFD_ALLOW_SEALING
+                                                         ? posix::Sealing::kAllowed
+                                                         : posix::Sealing::kForbidden));
     return install(std::move(file), flags & kMFD_CLOEXEC ? kO_CLOEXEC : 0);
 }
 

@@ -83,8 +83,8 @@ Status sys_faccessat(int dirfd, UserString path, u32 mode);
 Status sys_faccessat2(int dirfd, UserString path, u32 mode, u32 flags);
 Status sys_readlink(UserString path, UserPtr<char> buffer, int size);
 Status sys_readlinkat(int dirfd, UserString path, UserPtr<char> buffer, int size);
-Status sys_name_to_handle_at(int dirfd, UserString path, UserPtr<void> handle, UserPtr<i32> mount_id,
-                             u32 flags);
+Status sys_name_to_handle_at(int dirfd, UserString path, UserPtr<void> handle,
+                             UserPtr<i32> mount_id, u32 flags);
 
 // directory.cpp
 Status sys_getdents(int fd, UserPtr<void> buffer, u32 size);
@@ -102,12 +102,15 @@ Status sys_unlink(UserString path);
 Status sys_unlinkat(int dirfd, UserString path, u32 flags);
 Status sys_rename(UserString old_path, UserString new_path);
 Status sys_renameat(int old_dirfd, UserString old_path, int new_dirfd, UserString new_path);
-Status sys_renameat2(int old_dirfd, UserString old_path, int new_dirfd, UserString new_path, u32 flags);
+Status sys_renameat2(int old_dirfd, UserString old_path, int new_dirfd, UserString new_path,
+                     u32 flags);
 Status sys_link(UserString old_path, UserString new_path);
-Status sys_linkat(int old_dirfd, UserString old_path, int new_dirfd, UserString new_path, u32 flags);
+Status sys_linkat(int old_dirfd, UserString old_path, int new_dirfd, UserString new_path,
+                  u32 flags);
 Status sys_symlink(UserString target, UserString path);
 Status sys_symlinkat(UserString target, int dirfd, UserString path);
-Status sys_mount(UserString source, UserString target, UserString type, u64 flags, UserPtr<void> data);
+Status sys_mount(UserString source, UserString target, UserString type, u64 flags,
+                 UserPtr<void> data);
 Status sys_umount2(UserString target, u32 flags);
 
 // attributes.cpp
@@ -123,8 +126,10 @@ Status sys_utime(UserString path, UserPtr<const i64> times);
 Status sys_utimes(UserString path, UserPtr<const abi::TimeVal> times);
 Status sys_futimesat(int dirfd, UserString path, UserPtr<const abi::TimeVal> times);
 Status sys_utimensat(int dirfd, UserString path, UserPtr<const abi::TimeSpec> times, u32 flags);
-Status sys_setxattr(UserString path, UserString name, UserPtr<void> value, std::size_t size, u32 flags);
-Status sys_lsetxattr(UserString path, UserString name, UserPtr<void> value, std::size_t size, u32 flags);
+Status sys_setxattr(UserString path, UserString name, UserPtr<void> value, std::size_t size,
+                    u32 flags);
+Status sys_lsetxattr(UserString path, UserString name, UserPtr<void> value, std::size_t size,
+                     u32 flags);
 Status sys_fsetxattr(int fd, UserString name, UserPtr<void> value, std::size_t size, u32 flags);
 Status sys_getxattr(UserString path, UserString name, UserPtr<void> value, std::size_t size);
 Status sys_lgetxattr(UserString path, UserString name, UserPtr<void> value, std::size_t size);
@@ -153,14 +158,17 @@ Status sys_munlockall();
 Status sys_pkey_mprotect(u64 address, u64 length, u32 prot, int key);
 Status sys_pkey_alloc(u64 flags, u64 rights);
 Status sys_pkey_free(int key);
-Status sys_mbind(u64 address, u64 length, int mode, UserPtr<const u64> nodes, u64 max_node, u32 flags);
+Status sys_mbind(u64 address, u64 length, int mode, UserPtr<const u64> nodes, u64 max_node,
+                 u32 flags);
 Status sys_set_mempolicy(int mode, UserPtr<const u64> nodes, u64 max_node);
-Status sys_get_mempolicy(UserPtr<i32> mode, UserPtr<u64> nodes, u64 max_node, u64 address, u64 flags);
+Status sys_get_mempolicy(UserPtr<i32> mode, UserPtr<u64> nodes, u64 max_node, u64 address,
+                         u64 flags);
 
 // signal.cpp
 Status sys_rt_sigaction(int signo, UserPtr<const posix::SignalAction> action,
                         UserPtr<posix::SignalAction> old_action, std::size_t set_size);
-Status sys_rt_sigprocmask(int how, UserPtr<const u64> set, UserPtr<u64> old_set, std::size_t set_size);
+Status sys_rt_sigprocmask(int how, UserPtr<const u64> set, UserPtr<u64> old_set,
+                          std::size_t set_size);
 Status sys_rt_sigreturn();
 Status sys_rt_sigpending(UserPtr<u64> set, std::size_t set_size);
 Status sys_rt_sigtimedwait(UserPtr<const u64> set, UserPtr<posix::SignalInfo> info,
@@ -180,7 +188,8 @@ Status sys_signalfd4(int fd, UserPtr<const u64> set, std::size_t set_size, u32 f
 // timer.cpp
 Status sys_alarm(u32 seconds);
 Status sys_getitimer(int which, UserPtr<abi::ITimerVal> value);
-Status sys_setitimer(int which, UserPtr<const abi::ITimerVal> value, UserPtr<abi::ITimerVal> old_value);
+Status sys_setitimer(int which, UserPtr<const abi::ITimerVal> value,
+                     UserPtr<abi::ITimerVal> old_value);
 Status sys_timer_create(int clock, UserPtr<const abi::SigEvent> event, UserPtr<i32> id);
 Status sys_timer_settime(int id, u32 flags, UserPtr<const abi::ITimerSpec> value,
                          UserPtr<abi::ITimerSpec> old_value);
@@ -192,11 +201,13 @@ Status sys_timer_delete(int id);
 Status sys_clone(u64 flags, u64 stack, u64 parent_tid, u64 child_tid, u64 tls);
 Status sys_clone3(UserPtr<void> arguments, std::size_t size);
 Status sys_execve(UserString path, UserPtr<const u64> argv, UserPtr<const u64> envp);
-Status sys_execveat(int dirfd, UserString path, UserPtr<const u64> argv, UserPtr<const u64> envp, u32 flags);
+Status sys_execveat(int dirfd, UserString path, UserPtr<const u64> argv, UserPtr<const u64> envp,
+                    u32 flags);
 Status sys_exit(int status);
 Status sys_exit_group(int status);
 Status sys_wait4(int pid, UserPtr<i32> status, u32 options, UserPtr<abi::Rusage> usage);
-Status sys_waitid(int type, int id, UserPtr<posix::SignalInfo> info, u32 options, UserPtr<abi::Rusage> usage);
+Status sys_waitid(int type, int id, UserPtr<posix::SignalInfo> info, u32 options,
+                  UserPtr<abi::Rusage> usage);
 Status sys_set_tid_address(u64 address);
 Status sys_set_robust_list(u64 head, std::size_t length);
 Status sys_get_robust_list(int tid, UserPtr<u64> head, UserPtr<u64> length);
@@ -266,26 +277,29 @@ Status sys_getrusage(int who, UserPtr<abi::Rusage> usage);
 Status sys_times(UserPtr<abi::Tms> times);
 
 // futex.cpp
-Status sys_futex(u64 address, u32 operation, u32 value, u64 timeout_or_limit, u64 second_address, u32 value3);
+Status sys_futex(u64 address, u32 operation, u32 value, u64 timeout_or_limit, u64 second_address,
+                 u32 value3);
 
 // poll.cpp
 Status sys_poll(UserPtr<void> fds, u32 count, int timeout_ms);
-Status sys_ppoll(UserPtr<void> fds, u32 count, UserPtr<abi::TimeSpec> timeout, UserPtr<const u64> mask,
-                 std::size_t mask_size);
+Status sys_ppoll(UserPtr<void> fds, u32 count, UserPtr<abi::TimeSpec> timeout,
+                 UserPtr<const u64> mask, std::size_t mask_size);
 Status sys_select(int count, UserPtr<u64> read_set, UserPtr<u64> write_set, UserPtr<u64> except_set,
                   UserPtr<abi::TimeVal> timeout);
-Status sys_pselect6(int count, UserPtr<u64> read_set, UserPtr<u64> write_set, UserPtr<u64> except_set,
-                    UserPtr<abi::TimeSpec> timeout, UserPtr<const u64> mask_argument);
+Status sys_pselect6(int count, UserPtr<u64> read_set, UserPtr<u64> write_set,
+                    UserPtr<u64> except_set, UserPtr<abi::TimeSpec> timeout,
+                    UserPtr<const u64> mask_argument);
 
 // event.cpp
 Status sys_epoll_create(int size);
 Status sys_epoll_create1(u32 flags);
 Status sys_epoll_ctl(int epoll_fd, int operation, int fd, UserPtr<void> event_address);
 Status sys_epoll_wait(int fd, UserPtr<void> events, int limit, int timeout_ms);
-Status sys_epoll_pwait(int fd, UserPtr<void> events, int limit, int timeout_ms, UserPtr<const u64> mask,
-                       std::size_t mask_size);
-Status sys_epoll_pwait2(int fd, UserPtr<void> events, int limit, UserPtr<const abi::TimeSpec> timeout,
-                        UserPtr<const u64> mask, std::size_t mask_size);
+Status sys_epoll_pwait(int fd, UserPtr<void> events, int limit, int timeout_ms,
+                       UserPtr<const u64> mask, std::size_t mask_size);
+Status sys_epoll_pwait2(int fd, UserPtr<void> events, int limit,
+                        UserPtr<const abi::TimeSpec> timeout, UserPtr<const u64> mask,
+                        std::size_t mask_size);
 Status sys_eventfd(u32 initial);
 Status sys_eventfd2(u32 initial, u32 flags);
 Status sys_timerfd_create(int clock, u32 flags);
@@ -305,7 +319,8 @@ Status sys_clock_gettime(int clock, UserPtr<abi::TimeSpec> out);
 Status sys_clock_getres(int clock, UserPtr<abi::TimeSpec> out);
 Status sys_clock_settime(int clock, UserPtr<const abi::TimeSpec> value);
 Status sys_nanosleep(UserPtr<const abi::TimeSpec> duration, UserPtr<abi::TimeSpec> left);
-Status sys_clock_nanosleep(int clock, u32 flags, UserPtr<const abi::TimeSpec> request, UserPtr<abi::TimeSpec> left);
+Status sys_clock_nanosleep(int clock, u32 flags, UserPtr<const abi::TimeSpec> request,
+                           UserPtr<abi::TimeSpec> left);
 
 // socket.cpp
 Status sys_socket(int family, int type, int protocol);
@@ -313,14 +328,15 @@ Status sys_socketpair(int family, int type, int protocol, UserPtr<i32> fds);
 Status sys_connect(int fd, UserPtr<void> address, int length);
 Status sys_accept(int fd, UserPtr<void> address, UserPtr<i32> length);
 Status sys_accept4(int fd, UserPtr<void> address, UserPtr<i32> length, u32 flags);
-Status sys_sendto(int fd, UserPtr<void> buffer, std::size_t size, u32 flags,
-                  UserPtr<void> address, int length);
-Status sys_recvfrom(int fd, UserPtr<void> buffer, std::size_t size, u32 flags, UserPtr<void> address,
-                    UserPtr<i32> length);
+Status sys_sendto(int fd, UserPtr<void> buffer, std::size_t size, u32 flags, UserPtr<void> address,
+                  int length);
+Status sys_recvfrom(int fd, UserPtr<void> buffer, std::size_t size, u32 flags,
+                    UserPtr<void> address, UserPtr<i32> length);
 Status sys_sendmsg(int fd, UserPtr<void> message, u32 flags);
 Status sys_recvmsg(int fd, UserPtr<void> message, u32 flags);
 Status sys_sendmmsg(int fd, UserPtr<void> messages, u32 count, u32 flags);
-Status sys_recvmmsg(int fd, UserPtr<void> messages, u32 count, u32 flags, UserPtr<const abi::TimeSpec> timeout);
+Status sys_recvmmsg(int fd, UserPtr<void> messages, u32 count, u32 flags,
+                    UserPtr<const abi::TimeSpec> timeout);
 Status sys_shutdown(int fd, int how);
 Status sys_bind(int fd, UserPtr<void> address, int length);
 Status sys_listen(int fd, int backlog);

@@ -15,9 +15,11 @@ vm::AddressSpace& this_space() { return this_process().address_space(); }
 constexpr u32 kProtMask = vm::kProtRead | vm::kProtWrite | vm::kProtExec;
 
 /// What old programs still say and Linux ignores, and what has no effect where nothing is ever swapped or reserved.
-constexpr u32 kIgnoredMapFlags = kMAP_DENYWRITE | kMAP_EXECUTABLE | kMAP_NORESERVE | kMAP_STACK | kMAP_NONBLOCK;
-constexpr u32 kKnownMapFlags = kMAP_TYPE | kMAP_FIXED | kMAP_ANONYMOUS | kMAP_32BIT | kMAP_GROWSDOWN | kMAP_LOCKED |
-                               kMAP_POPULATE | kMAP_HUGETLB | kMAP_SYNC | kMAP_FIXED_NOREPLACE | kIgnoredMapFlags;
+constexpr u32 kIgnoredMapFlags =
+    kMAP_DENYWRITE | kMAP_EXECUTABLE | kMAP_NORESERVE | kMAP_STACK | kMAP_NONBLOCK;
+constexpr u32 kKnownMapFlags = kMAP_TYPE | kMAP_FIXED | kMAP_ANONYMOUS | kMAP_32BIT |
+                               kMAP_GROWSDOWN | kMAP_LOCKED | kMAP_POPULATE | kMAP_HUGETLB |
+                               kMAP_SYNC | kMAP_FIXED_NOREPLACE | kIgnoredMapFlags;
 
 /// Fills in what a file mapping needs. The order of errors is that of Linux's do_mmap.
 Result<void> map_file(vm::MapRequest& request, vfs::File& file, u32 flags) {
@@ -164,8 +166,8 @@ Status sys_mmap(u64 address, u64 length, u32 prot, u32 flags, int fd, u64 offset
     request.stack = (flags & kMAP_GROWSDOWN) != 0;
     if (flags & (kMAP_FIXED | kMAP_FIXED_NOREPLACE)) {
         if (!is_aligned(address, kPageSize)) return Errno::kEINVAL;
-        request.placement =
-            flags & kMAP_FIXED_NOREPLACE ? vm::Placement::kFixedNoReplace : vm::Placement::kFixedReplace;
+        request.placement = flags & kMAP_FIXED_NOREPLACE ? vm::Placement::kFixedNoReplace
+                                                         : vm::Placement::kFixedReplace;
     } else {
         request.address = VirtAddr{page_down(address)};
     }
@@ -192,8 +194,9 @@ Status sys_mprotect(u64 address, u64 length, u32 prot) {
 }
 
 Status sys_mremap(u64 old_address, u64 old_length, u64 new_length, u32 flags, u64 new_address) {
-    return static_cast<i64>(
-        TRY(this_space().remap(VirtAddr{old_address}, old_length, new_length, flags, VirtAddr{new_address})).value);
+    return static_cast<i64>(TRY(this_space().remap(VirtAddr{old_address}, old_length, new_length,
+                                                   flags, VirtAddr{new_address}))
+                                .value);
 }
 
 Status sys_madvise(u64 address, u64 length, int advice) {
@@ -243,7 +246,8 @@ Status sys_munlock(u64 address, u64 length) {
 }
 
 Status sys_mlockall(u32 flags) {
-    if (flags == 0 || (flags & ~(kMCL_CURRENT | kMCL_FUTURE | kMCL_ONFAULT)) || flags == kMCL_ONFAULT)
+    if (flags == 0 || (flags & ~(kMCL_CURRENT | kMCL_FUTURE | kMCL_ONFAULT)) ||
+        flags == kMCL_ONFAULT)
         return Errno::kEINVAL;
     return 0;
 }
@@ -262,7 +266,8 @@ Status sys_pkey_alloc(u64 flags, u64 rights) {
 }
 Status sys_pkey_free(int) { return Errno::kEINVAL; }
 
-Status sys_mbind(u64 address, u64 length, int mode, UserPtr<const u64> nodes, u64 max_node, u32 flags) {
+Status sys_mbind(u64 address, u64 length, int mode, UserPtr<const u64> nodes, u64 max_node,
+                 u32 flags) {
     if (!is_aligned(address, kPageSize)) return Errno::kEINVAL;
     if (flags & ~(kMPOL_MF_STRICT | kMPOL_MF_MOVE | kMPOL_MF_MOVE_ALL)) return Errno::kEINVAL;
     if (!hal::is_user_range(address, length)) return Errno::kEFAULT;
@@ -276,7 +281,8 @@ Status sys_set_mempolicy(int mode, UserPtr<const u64> nodes, u64 max_node) {
     return 0;
 }
 
-Status sys_get_mempolicy(UserPtr<i32> mode, UserPtr<u64> nodes, u64 max_node, u64 address, u64 flags) {
+Status sys_get_mempolicy(UserPtr<i32> mode, UserPtr<u64> nodes, u64 max_node, u64 address,
+                         u64 flags) {
     if (flags & ~u64{kMPOL_F_NODE | kMPOL_F_ADDR | kMPOL_F_MEMS_ALLOWED}) return Errno::kEINVAL;
     if (nodes && max_node < 1) return Errno::kEINVAL;
     if (flags & kMPOL_F_MEMS_ALLOWED) {
@@ -285,13 +291,16 @@ Status sys_get_mempolicy(UserPtr<i32> mode, UserPtr<u64> nodes, u64 max_node, u6
         return Errno::kEINVAL;
     }
     vm::MappingInfo mapping;
-    if ((flags & kMPOL_F_ADDR) && !this_space().find_mapping(VirtAddr{address}, &mapping)) return Errno::kEFAULT;
+    if ((flags & kMPOL_F_ADDR) && !this_space().find_mapping(VirtAddr{address}, &mapping))
+        return Errno::kEFAULT;
     // MPOL_F_NODE: a node number, 0, stands in the place of the mode.
-    const int policy = flags & (kMPOL_F_NODE | kMPOL_F_MEMS_ALLOWED) ? 0 : this_process().memory_policy.load();
+    const int policy =
+        flags & (kMPOL_F_NODE | kMPOL_F_MEMS_ALLOWED) ? 0 : this_process().memory_policy.load();
     if (mode) TRY(mode.write(policy));
     if (nodes) {
         const u64 words = (max_node + 63) / 64;
-        const bool shows_node = (flags & kMPOL_F_MEMS_ALLOWED) != 0 || (policy & ~kMPOL_MODE_FLAGS) == kMPOL_BIND ||
+        const bool shows_node = (flags & kMPOL_F_MEMS_ALLOWED) != 0 ||
+                                (policy & ~kMPOL_MODE_FLAGS) == kMPOL_BIND ||
                                 (policy & ~kMPOL_MODE_FLAGS) == kMPOL_INTERLEAVE;
         if (words > kPageSize) return Errno::kEINVAL;
         for (u64 i = 0; i < words; i++) TRY((nodes + i).write(i == 0 && shows_node ? 1 : 0));

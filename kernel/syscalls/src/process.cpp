@@ -15,10 +15,11 @@ using namespace abi;
 // -- clone -----------------------------------------------------------------------------------------
 
 constexpr u64 kThreadFlags = kCLONE_VM | kCLONE_FS | kCLONE_FILES | kCLONE_SIGHAND | kCLONE_THREAD;
-constexpr u64 kNamespaceFlags = kCLONE_NEWNS | kCLONE_NEWCGROUP | kCLONE_NEWUTS | kCLONE_NEWIPC | kCLONE_NEWUSER |
-                                kCLONE_NEWPID | kCLONE_NEWNET;
+constexpr u64 kNamespaceFlags = kCLONE_NEWNS | kCLONE_NEWCGROUP | kCLONE_NEWUTS | kCLONE_NEWIPC |
+                                kCLONE_NEWUSER | kCLONE_NEWPID | kCLONE_NEWNET;
 /// No effect with what there is: no System V semaphores, no tracing, no I/O contexts.
-constexpr u64 kNeutralFlags = kCLONE_SYSVSEM | kCLONE_PTRACE | kCLONE_UNTRACED | kCLONE_DETACHED | kCLONE_IO;
+constexpr u64 kNeutralFlags =
+    kCLONE_SYSVSEM | kCLONE_PTRACE | kCLONE_UNTRACED | kCLONE_DETACHED | kCLONE_IO;
 constexpr u64 kHandledFlags = kThreadFlags | kNeutralFlags | kCLONE_SETTLS | kCLONE_PARENT_SETTID |
                               kCLONE_CHILD_CLEARTID | kCLONE_CHILD_SETTID;
 
@@ -34,15 +35,18 @@ Status clone(const CloneRequest& request) {
     const u64 flags = request.flags;
     // Linux kernel/fork.c, copy_process.
     if ((flags & (kCLONE_NEWNS | kCLONE_FS)) == (kCLONE_NEWNS | kCLONE_FS)) return Errno::kEINVAL;
-    if ((flags & (kCLONE_NEWUSER | kCLONE_FS)) == (kCLONE_NEWUSER | kCLONE_FS)) return Errno::kEINVAL;
+    if ((flags & (kCLONE_NEWUSER | kCLONE_FS)) == (kCLONE_NEWUSER | kCLONE_FS))
+        return Errno::kEINVAL;
     if ((flags & kCLONE_THREAD) && !(flags & kCLONE_SIGHAND)) return Errno::kEINVAL;
     if ((flags & kCLONE_SIGHAND) && !(flags & kCLONE_VM)) return Errno::kEINVAL;
-    if ((flags & kCLONE_THREAD) && (flags & (kCLONE_NEWUSER | kCLONE_NEWPID | kCLONE_PIDFD))) return Errno::kEINVAL;
+    if ((flags & kCLONE_THREAD) && (flags & (kCLONE_NEWUSER | kCLONE_NEWPID | kCLONE_PIDFD)))
+        return Errno::kEINVAL;
     if ((flags & kCLONE_THREAD) == 0) {
         posix::report_unsupported("clone of a new process (fork), flags", flags);
         return Errno::kENOSYS;
     }
-    if ((flags & kNamespaceFlags) || (flags & kThreadFlags) != kThreadFlags || (flags & ~kHandledFlags)) {
+    if ((flags & kNamespaceFlags) || (flags & kThreadFlags) != kThreadFlags ||
+        (flags & ~kHandledFlags)) {
         posix::report_unsupported("clone of a thread, flags", flags);
         return Errno::kEINVAL;
     }
@@ -77,7 +81,8 @@ public:
             if (i >= kMaxStrings) return Errno::kE2BIG;
             const u64 address = TRY((from + i).read());
             if (address == 0) break;
-            const std::ptrdiff_t length = hal::is_user_range(address, 1) ? hal::strnlen_user(address, kMaxString) : -1;
+            const std::ptrdiff_t length =
+                hal::is_user_range(address, 1) ? hal::strnlen_user(address, kMaxString) : -1;
             if (length < 0) return Errno::kEFAULT;
             const auto n = static_cast<std::size_t>(length);
             if (n == kMaxString || n + 1 + sizeof(u64) > *budget) return Errno::kE2BIG;
@@ -222,12 +227,14 @@ Status sys_clone3(UserPtr<void> arguments, std::size_t size) {
     CloneArgs args{};
     TRY(arguments.copy_in(&args, size < sizeof(args) ? size : sizeof(args)));
     for (std::size_t i = sizeof(args); i < size; i++) {
-        if (TRY(UserPtr<const std::uint8_t>(arguments.address() + i).read()) != 0) return Errno::kE2BIG;
+        if (TRY(UserPtr<const std::uint8_t>(arguments.address() + i).read()) != 0)
+            return Errno::kE2BIG;
     }
     // clone3(2): the exit signal has its own field; a stack comes with its size.
     if (args.flags & (kCSIGNAL | kCLONE_DETACHED)) return Errno::kEINVAL;
     if (args.exit_signal > posix::kSignalCount) return Errno::kEINVAL;
-    if ((args.flags & (kCLONE_THREAD | kCLONE_PARENT)) && args.exit_signal != 0) return Errno::kEINVAL;
+    if ((args.flags & (kCLONE_THREAD | kCLONE_PARENT)) && args.exit_signal != 0)
+        return Errno::kEINVAL;
     if ((args.stack == 0) != (args.stack_size == 0)) return Errno::kEINVAL;
     if (args.stack != 0 && !hal::is_user_range(args.stack, args.stack_size)) return Errno::kEINVAL;
     if (args.set_tid_size != 0) {
@@ -235,7 +242,8 @@ Status sys_clone3(UserPtr<void> arguments, std::size_t size) {
         return Errno::kEINVAL;
     }
     if ((args.flags & kCLONE_CLEAR_SIGHAND) && (args.flags & kCLONE_SIGHAND)) return Errno::kEINVAL;
-    return clone({args.flags, args.stack ? args.stack + args.stack_size : 0, args.parent_tid, args.child_tid, args.tls});
+    return clone({args.flags, args.stack ? args.stack + args.stack_size : 0, args.parent_tid,
+                  args.child_tid, args.tls});
 }
 
 Status sys_execve(UserString path, UserPtr<const u64> argv, UserPtr<const u64> envp) {
@@ -245,7 +253,8 @@ Status sys_execve(UserString path, UserPtr<const u64> argv, UserPtr<const u64> e
     return execute(text.view(), argv, envp);
 }
 
-Status sys_execveat(int dirfd, UserString path, UserPtr<const u64> argv, UserPtr<const u64> envp, u32 flags) {
+Status sys_execveat(int dirfd, UserString path, UserPtr<const u64> argv, UserPtr<const u64> envp,
+                    u32 flags) {
     if (flags & ~(kAT_SYMLINK_NOFOLLOW | kAT_EMPTY_PATH)) return Errno::kEINVAL;
     UserPath name;
     TRY(name.load(dirfd, path));
@@ -255,7 +264,8 @@ Status sys_execveat(int dirfd, UserString path, UserPtr<const u64> argv, UserPtr
     auto* absolute = static_cast<char*>(mem::allocate(vfs::kPathMax));
     if (!absolute) return Errno::kENOMEM;
     Status result = [&]() -> Status {
-        const std::size_t length = TRY(program.format({absolute, vfs::kPathMax}, this_process().root()));
+        const std::size_t length =
+            TRY(program.format({absolute, vfs::kPathMax}, this_process().root()));
         return execute({absolute, length}, argv, envp);
     }();
     mem::release(absolute);
@@ -270,14 +280,16 @@ Status sys_exit_group(int status) {
 }
 
 Status sys_wait4(int pid, UserPtr<i32>, u32 options, UserPtr<Rusage>) {
-    if (options & ~(kWNOHANG | kWUNTRACED | kWCONTINUED | kWNOTHREAD | kWCLONE | kWALL)) return Errno::kEINVAL;
+    if (options & ~(kWNOHANG | kWUNTRACED | kWCONTINUED | kWNOTHREAD | kWCLONE | kWALL))
+        return Errno::kEINVAL;
     if (pid == INT32_MIN) return Errno::kESRCH;
     return Errno::kECHILD;
 }
 
 Status sys_waitid(int type, int id, UserPtr<posix::SignalInfo>, u32 options, UserPtr<Rusage>) {
     constexpr int kAll = 0, kPid = 1, kPgid = 2, kPidfd = 3;
-    if (options & ~(kWNOHANG | kWNOWAIT | kWEXITED | kWUNTRACED | kWCONTINUED | kWNOTHREAD | kWCLONE | kWALL))
+    if (options &
+        ~(kWNOHANG | kWNOWAIT | kWEXITED | kWUNTRACED | kWCONTINUED | kWNOTHREAD | kWCLONE | kWALL))
         return Errno::kEINVAL;
     if ((options & (kWEXITED | kWUNTRACED | kWCONTINUED)) == 0) return Errno::kEINVAL;
     switch (type) {
@@ -321,9 +333,15 @@ Status sys_get_robust_list(int tid, UserPtr<u64> head, UserPtr<u64> length) {
 Status sys_getpid() { return this_process().pid(); }
 Status sys_gettid() { return this_task().tid(); }
 Status sys_getppid() { return this_process().parent_pid(); }
-Status sys_getpgid(int pid) { return TRY(process_of(pid))->process_group(); }
+Status sys_getpgid(int pid) {
+    return TRY(process_of(pid))
+    ->process_group();
+}
 Status sys_getpgrp() { return this_process().process_group(); }
-Status sys_getsid(int pid) { return TRY(process_of(pid))->session(); }
+Status sys_getsid(int pid) {
+    return TRY(process_of(pid))
+    ->session();
+}
 
 Status sys_setpgid(int pid, int group) {
     // setpgid(2): only oneself and children, which there are none; session leaders stay.
@@ -348,8 +366,10 @@ Status sys_unshare(u64 flags) {
     constexpr u64 kNothingShared = kCLONE_SYSVSEM;
     if ((flags & ~kNothingShared) == 0) return 0;
     // unshare(2), EINVAL: CLONE_THREAD, CLONE_SIGHAND, CLONE_VM with several threads. With one they mean nothing.
-    constexpr u64 kSingleThread = kCLONE_THREAD | kCLONE_SIGHAND | kCLONE_VM | kCLONE_FS | kCLONE_FILES;
-    if ((flags & ~(kNothingShared | kSingleThread)) == 0 && this_process().task_count() == 1) return 0;
+    constexpr u64 kSingleThread =
+        kCLONE_THREAD | kCLONE_SIGHAND | kCLONE_VM | kCLONE_FS | kCLONE_FILES;
+    if ((flags & ~(kNothingShared | kSingleThread)) == 0 && this_process().task_count() == 1)
+        return 0;
     posix::report_unsupported("unshare flags", flags);
     return Errno::kEINVAL;
 }
@@ -359,7 +379,8 @@ Status sys_personality(u32 persona) {
     // PER_LINUX with flags that only an exec or a 32-bit program would feel: ADDR_NO_RANDOMIZE, FDPIC_FUNCPTRS,
     // MMAP_PAGE_ZERO off, ADDR_COMPAT_LAYOUT, READ_IMPLIES_EXEC off, ADDR_LIMIT_*, SHORT_INODE, WHOLE_SECONDS,
     // STICKY_TIMEOUTS.
-    constexpr u32 kAccepted = 0x0040000 | 0x0080000 | 0x0200000 | 0x0800000 | 0x1000000 | 0x2000000 | 0x4000000 | 0x8000000;
+    constexpr u32 kAccepted = 0x0040000 | 0x0080000 | 0x0200000 | 0x0800000 | 0x1000000 |
+                              0x2000000 | 0x4000000 | 0x8000000;
     const u32 old = this_process().personality.load();
     if (persona == kAsk) return old;
     if (persona & ~kAccepted) {
@@ -408,7 +429,9 @@ Status sys_prctl(int option, u64 a, u64 b, u64 c, u64 d) {
         }
         case kPR_GET_TIMERSLACK: return static_cast<i64>(task.timer_slack_ns);
         case kPR_SET_CHILD_SUBREAPER: process.child_subreaper = a != 0; return 0;
-        case kPR_GET_CHILD_SUBREAPER: TRY(UserPtr<i32>(a).write(process.child_subreaper.load())); return 0;
+        case kPR_GET_CHILD_SUBREAPER:
+            TRY(UserPtr<i32>(a).write(process.child_subreaper.load()));
+            return 0;
         case kPR_SET_NO_NEW_PRIVS:
             if (a != 1 || b || c || d) return Errno::kEINVAL;
             process.no_new_privileges = true;
@@ -427,7 +450,9 @@ Status sys_prctl(int option, u64 a, u64 b, u64 c, u64 d) {
             return process.huge_pages_disabled.load();
         case kPR_CAP_AMBIENT: return prctl_ambient(a, b, c | d);
         case kPR_SET_VMA: return prctl_vma_name(a, d);
-        default: posix::report_unsupported("prctl option", static_cast<u64>(option)); return Errno::kEINVAL;
+        default:
+            posix::report_unsupported("prctl option", static_cast<u64>(option));
+            return Errno::kEINVAL;
     }
 }
 
@@ -468,10 +493,12 @@ Status sys_membarrier(int command, u32 flags, int cpu) {
             process.membarrier_registered.fetch_or(static_cast<u32>(command));
             return 0;
         case kPrivate:
-            if ((process.membarrier_registered & kMEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0) return Errno::kEPERM;
+            if ((process.membarrier_registered & kMEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0)
+                return Errno::kEPERM;
             break;
         case kSyncCore:
-            if ((process.membarrier_registered & kMEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE) == 0)
+            if ((process.membarrier_registered &
+                 kMEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE) == 0)
                 return Errno::kEPERM;
             break;
         case kMEMBARRIER_CMD_GLOBAL:
@@ -481,7 +508,8 @@ Status sys_membarrier(int command, u32 flags, int cpu) {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (hal::cpu_count() > 1) {
         // An interrupt and the return from it serialise the other CPUs.
-        hal::cpu_call(~u64{0}, [](void*) { std::atomic_thread_fence(std::memory_order_seq_cst); }, nullptr);
+        hal::cpu_call(
+            ~u64{0}, [](void*) { std::atomic_thread_fence(std::memory_order_seq_cst); }, nullptr);
     }
     return 0;
 }

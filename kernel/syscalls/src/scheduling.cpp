@@ -19,7 +19,8 @@ Result<Ref<posix::Task>> task_of(int tid) {
 
 bool is_realtime(int policy) { return policy == kSCHED_FIFO || policy == kSCHED_RR; }
 bool is_known(int policy) {
-    return policy == kSCHED_NORMAL || policy == kSCHED_BATCH || policy == kSCHED_IDLE || is_realtime(policy);
+    return policy == kSCHED_NORMAL || policy == kSCHED_BATCH || policy == kSCHED_IDLE ||
+           is_realtime(policy);
 }
 
 /// sched_setscheduler(2): priority 1…99 for FIFO and RR, 0 for the others; CAP_SYS_NICE to become real-time.
@@ -28,7 +29,8 @@ Status set_policy(int tid, int policy, int priority) {
     if (!is_known(policy)) return Errno::kEINVAL;
     if (is_realtime(policy) ? priority < 1 || priority > 99 : priority != 0) return Errno::kEINVAL;
     auto task = TRY(task_of(tid));
-    if (is_realtime(policy) && !this_process().credentials().has(posix::kCapSysNice)) return Errno::kEPERM;
+    if (is_realtime(policy) && !this_process().credentials().has(posix::kCapSysNice))
+        return Errno::kEPERM;
     sched::SchedParams params = task->thread().params();
     params.policy = static_cast<std::uint8_t>(policy);
     params.rt_priority = static_cast<std::uint8_t>(priority);
@@ -56,8 +58,9 @@ Result<void> for_priority_targets(int which, int who, Visit visit) {
         return {};
     }
     posix::Process& self = this_process();
-    const bool meant = which == kPrioPgrp ? who == 0 || who == self.process_group()
-                                          : who == 0 || static_cast<u32>(who) == self.credentials().user.real;
+    const bool meant = which == kPrioPgrp
+                           ? who == 0 || who == self.process_group()
+                           : who == 0 || static_cast<u32>(who) == self.credentials().user.real;
     if (!meant) return Errno::kESRCH;
     // By tid: a visitor may not run under the list's lock.
     for (int tid = 0;;) {
@@ -92,7 +95,8 @@ Status sys_sched_setscheduler(int tid, int policy, UserPtr<const SchedParam> par
 
 Status sys_sched_setparam(int tid, UserPtr<const SchedParam> param) {
     if (tid < 0 || !param) return Errno::kEINVAL;
-    const int priority = TRY(param.read()).sched_priority;
+    const int priority = TRY(param.read())
+    .sched_priority;
     auto task = TRY(task_of(tid));
     return set_policy(tid, task->thread().params().policy, priority);
 }
@@ -104,7 +108,10 @@ Status sys_sched_getparam(int tid, UserPtr<SchedParam> param) {
     return 0;
 }
 
-Status sys_sched_getscheduler(int tid) { return TRY(task_of(tid))->thread().params().policy; }
+Status sys_sched_getscheduler(int tid) {
+    return TRY(task_of(tid))
+    ->thread().params().policy;
+}
 
 Status sys_sched_get_priority_max(int policy) {
     if (is_realtime(policy)) return 99;
@@ -123,7 +130,9 @@ Status sys_sched_rr_get_interval(int tid, UserPtr<TimeSpec> interval) {
     const int policy = task->thread().params().policy;
     // Linux: FIFO has no slice; SCHED_OTHER's is what the fair scheduler gives it now, a few ms.
     constexpr u64 kFairSliceNs = 4'000'000;
-    const u64 slice = policy == kSCHED_FIFO ? 0 : policy == kSCHED_RR ? sched::kRoundRobinSliceNs : kFairSliceNs;
+    const u64 slice = policy == kSCHED_FIFO ? 0
+                      : policy == kSCHED_RR ? sched::kRoundRobinSliceNs
+                                            : kFairSliceNs;
     TRY(interval.write(to_timespec(slice)));
     return 0;
 }
@@ -153,10 +162,13 @@ Status sys_sched_setattr(int tid, UserPtr<const SchedAttr> attributes, u32 flags
     if (size != 0 && size < kSCHED_ATTR_SIZE_VER0) return Errno::kEINVAL;
     if (size > kPageSize) return Errno::kE2BIG;
     SchedAttr attr{};
-    const std::size_t known = size == 0 ? kSCHED_ATTR_SIZE_VER0 : size < sizeof(attr) ? size : sizeof(attr);
+    const std::size_t known = size == 0             ? kSCHED_ATTR_SIZE_VER0
+                              : size < sizeof(attr) ? size
+                                                    : sizeof(attr);
     TRY(attributes.copy_in(&attr, known));
     for (std::size_t i = sizeof(attr); i < size; i++) {
-        if (TRY(UserPtr<const std::uint8_t>(attributes.address() + i).read()) != 0) return Errno::kE2BIG;
+        if (TRY(UserPtr<const std::uint8_t>(attributes.address() + i).read()) != 0)
+            return Errno::kE2BIG;
     }
     constexpr u64 kResetOnFork = 1;
     if (attr.sched_flags & ~kResetOnFork) {
@@ -177,7 +189,8 @@ Status sys_sched_setattr(int tid, UserPtr<const SchedAttr> attributes, u32 flags
 }
 
 Status sys_sched_getattr(int tid, UserPtr<SchedAttr> attributes, u32 size, u32 flags) {
-    if (!attributes || tid < 0 || size > kPageSize || size < kSCHED_ATTR_SIZE_VER0 || flags != 0) return Errno::kEINVAL;
+    if (!attributes || tid < 0 || size > kPageSize || size < kSCHED_ATTR_SIZE_VER0 || flags != 0)
+        return Errno::kEINVAL;
     auto task = TRY(task_of(tid));
     const sched::SchedParams params = task->thread().params();
     SchedAttr attr{};

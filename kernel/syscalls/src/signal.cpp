@@ -56,7 +56,8 @@ Result<void> check_number_or_zero(int signo) {
 }
 
 /// rt_sigqueueinfo(2): codes that the kernel itself uses can't be sent to others.
-Result<posix::SignalInfo> queued_info(int signo, UserPtr<const posix::SignalInfo> from, bool to_self) {
+Result<posix::SignalInfo> queued_info(int signo, UserPtr<const posix::SignalInfo> from,
+                                      bool to_self) {
     posix::SignalInfo info = TRY(from.read());
     info.signo = signo;
     if ((info.code >= 0 || info.code == posix::kSiTkill) && !to_self) return Errno::kEPERM;
@@ -66,19 +67,21 @@ Result<posix::SignalInfo> queued_info(int signo, UserPtr<const posix::SignalInfo
 
 }  // namespace
 
-Status sys_rt_sigaction(int signo, UserPtr<const posix::SignalAction> action, UserPtr<posix::SignalAction> old_action,
-                        std::size_t set_size) {
+Status sys_rt_sigaction(int signo, UserPtr<const posix::SignalAction> action,
+                        UserPtr<posix::SignalAction> old_action, std::size_t set_size) {
     TRY(check_set_size(set_size));
     posix::SignalAction wanted;
     if (action) wanted = TRY(action.read());
     if (!posix::is_signal_number(signo)) return Errno::kEINVAL;
     if (action && (posix::signal_bit(signo) & posix::kUnblockable)) return Errno::kEINVAL;
-    const posix::SignalAction old = posix::exchange_action(this_process(), signo, action ? &wanted : nullptr);
+    const posix::SignalAction old =
+        posix::exchange_action(this_process(), signo, action ? &wanted : nullptr);
     if (old_action) TRY(old_action.write(old));
     return 0;
 }
 
-Status sys_rt_sigprocmask(int how, UserPtr<const u64> set, UserPtr<u64> old_set, std::size_t set_size) {
+Status sys_rt_sigprocmask(int how, UserPtr<const u64> set, UserPtr<u64> old_set,
+                          std::size_t set_size) {
     TRY(check_set_size(set_size));
     posix::Task& task = this_task();
     const SignalSet old = task.signals.blocked;  // written by the task itself alone
@@ -191,7 +194,8 @@ Status sys_restart_syscall() {
 
 Status sys_signalfd4(int fd, UserPtr<const u64> set, std::size_t set_size, u32 flags) {
     TRY(check_set_size(set_size));
-    const SignalSet mask = TRY(set.read()) & ~posix::kUnblockable;
+    const SignalSet mask = TRY(set.read())
+    &~posix::kUnblockable;
     if (flags & ~(abi::kO_CLOEXEC | abi::kO_NONBLOCK)) return Errno::kEINVAL;
     if (fd != -1) {
         auto file = TRY(file_at(fd));
@@ -201,6 +205,8 @@ Status sys_signalfd4(int fd, UserPtr<const u64> set, std::size_t set_size, u32 f
     return install(TRY(posix::create_signal_file(mask, flags & abi::kO_NONBLOCK)), flags);
 }
 
-Status sys_signalfd(int fd, UserPtr<const u64> set, std::size_t set_size) { return sys_signalfd4(fd, set, set_size, 0); }
+Status sys_signalfd(int fd, UserPtr<const u64> set, std::size_t set_size) {
+    return sys_signalfd4(fd, set, set_size, 0);
+}
 
 }  // namespace kiln::syscalls

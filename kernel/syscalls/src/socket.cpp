@@ -28,16 +28,24 @@ Status not_a_socket(int fd) {
 }  // namespace
 
 Status sys_socket(int family, int type, int) { return check_family(family, type); }
-Status sys_socketpair(int family, int type, int, UserPtr<i32>) { return check_family(family, type); }
+Status sys_socketpair(int family, int type, int, UserPtr<i32>) {
+    return check_family(family, type);
+}
 Status sys_connect(int fd, UserPtr<void>, int) { return not_a_socket(fd); }
 Status sys_accept(int fd, UserPtr<void>, UserPtr<i32>) { return not_a_socket(fd); }
 Status sys_accept4(int fd, UserPtr<void>, UserPtr<i32>, u32) { return not_a_socket(fd); }
-Status sys_sendto(int fd, UserPtr<void>, std::size_t, u32, UserPtr<void>, int) { return not_a_socket(fd); }
-Status sys_recvfrom(int fd, UserPtr<void>, std::size_t, u32, UserPtr<void>, UserPtr<i32>) { return not_a_socket(fd); }
+Status sys_sendto(int fd, UserPtr<void>, std::size_t, u32, UserPtr<void>, int) {
+    return not_a_socket(fd);
+}
+Status sys_recvfrom(int fd, UserPtr<void>, std::size_t, u32, UserPtr<void>, UserPtr<i32>) {
+    return not_a_socket(fd);
+}
 Status sys_sendmsg(int fd, UserPtr<void>, u32) { return not_a_socket(fd); }
 Status sys_recvmsg(int fd, UserPtr<void>, u32) { return not_a_socket(fd); }
 Status sys_sendmmsg(int fd, UserPtr<void>, u32, u32) { return not_a_socket(fd); }
-Status sys_recvmmsg(int fd, UserPtr<void>, u32, u32, UserPtr<const abi::TimeSpec>) { return not_a_socket(fd); }
+Status sys_recvmmsg(int fd, UserPtr<void>, u32, u32, UserPtr<const abi::TimeSpec>) {
+    return not_a_socket(fd);
+}
 Status sys_shutdown(int fd, int) { return not_a_socket(fd); }
 Status sys_bind(int fd, UserPtr<void>, int) { return not_a_socket(fd); }
 Status sys_listen(int fd, int) { return not_a_socket(fd); }

@@ -60,7 +60,8 @@ Statx to_statx(const vfs::Attributes& a) {
 Result<vfs::Attributes> attributes_at(int dirfd, UserString path, u32 flags) {
     if (flags & kAT_EMPTY_PATH) {
         const char first = TRY(path.read());
-        if (first == '\0' && dirfd != kAT_FDCWD) return TRY(file_at(dirfd))->attributes();
+        if (first == '\0' && dirfd != kAT_FDCWD) return TRY(file_at(dirfd))
+        ->attributes();
     }
     UserPath name;
     TRY(name.load(dirfd, path));
@@ -101,7 +102,8 @@ Status access_at(int dirfd, UserString path, u32 mode, u32 flags) {
         const posix::Credentials own = this_process().credentials();
         credentials.uid = own.user.real;
         credentials.gid = own.group.real;
-        credentials.override_dac = own.user.real == 0 && (own.permitted >> posix::kCapDacOverride & 1) != 0;
+        credentials.override_dac =
+            own.user.real == 0 && (own.permitted >> posix::kCapDacOverride & 1) != 0;
         name.context().credentials = credentials;
     }
     const vfs::Path found = TRY(name.lookup(lookup_flags(flags)));
@@ -115,8 +117,9 @@ Status readlink_at(int dirfd, UserString path, UserPtr<char> buffer, int size) {
     TRY(name.load(dirfd, path));
     const vfs::Path found = TRY(name.lookup(vfs::kLookupEmptyPath));
     if (!found.inode()->is_symlink()) return name.name().empty() ? Errno::kENOENT : Errno::kEINVAL;
-    const std::size_t room = static_cast<std::size_t>(size) < vfs::kPathMax ? static_cast<std::size_t>(size)
-                                                                            : vfs::kPathMax;
+    const std::size_t room = static_cast<std::size_t>(size) < vfs::kPathMax
+                                 ? static_cast<std::size_t>(size)
+                                 : vfs::kPathMax;
     auto* text = static_cast<char*>(mem::allocate(room));
     if (!text) return Errno::kENOMEM;
     Status result = [&]() -> Status {
@@ -131,19 +134,23 @@ Status readlink_at(int dirfd, UserString path, UserPtr<char> buffer, int size) {
 }  // namespace
 
 Status sys_stat(UserString path, UserPtr<Stat> out) { return stat_at(kAT_FDCWD, path, out, 0); }
-Status sys_lstat(UserString path, UserPtr<Stat> out) { return stat_at(kAT_FDCWD, path, out, kAT_SYMLINK_NOFOLLOW); }
+Status sys_lstat(UserString path, UserPtr<Stat> out) {
+    return stat_at(kAT_FDCWD, path, out, kAT_SYMLINK_NOFOLLOW);
+}
 Status sys_fstat(int fd, UserPtr<Stat> out) {
     TRY(out.write(to_stat(TRY(TRY(file_at(fd))->attributes()))));
     return 0;
 }
 Status sys_newfstatat(int dirfd, UserString path, UserPtr<Stat> out, u32 flags) {
-    if (flags & ~(kAT_SYMLINK_NOFOLLOW | kAT_NO_AUTOMOUNT | kAT_EMPTY_PATH | kAT_STATX_SYNC_TYPE)) return Errno::kEINVAL;
+    if (flags & ~(kAT_SYMLINK_NOFOLLOW | kAT_NO_AUTOMOUNT | kAT_EMPTY_PATH | kAT_STATX_SYNC_TYPE))
+        return Errno::kEINVAL;
     return stat_at(dirfd, path, out, flags);
 }
 
 Status sys_statx(int dirfd, UserString path, u32 flags, u32 mask, UserPtr<Statx> out) {
     if (mask & kSTATX_RESERVED) return Errno::kEINVAL;
-    if (flags & ~(kAT_SYMLINK_NOFOLLOW | kAT_NO_AUTOMOUNT | kAT_EMPTY_PATH | kAT_STATX_SYNC_TYPE)) return Errno::kEINVAL;
+    if (flags & ~(kAT_SYMLINK_NOFOLLOW | kAT_NO_AUTOMOUNT | kAT_EMPTY_PATH | kAT_STATX_SYNC_TYPE))
+        return Errno::kEINVAL;
     if ((flags & kAT_STATX_SYNC_TYPE) == kAT_STATX_SYNC_TYPE) return Errno::kEINVAL;
     TRY(out.write(to_statx(TRY(attributes_at(dirfd, path, flags)))));
     return 0;
@@ -174,8 +181,12 @@ Status sys_fstatfs(int fd, UserPtr<Statfs> out) {
 }
 
 Status sys_access(UserString path, u32 mode) { return access_at(kAT_FDCWD, path, mode, 0); }
-Status sys_faccessat(int dirfd, UserString path, u32 mode) { return access_at(dirfd, path, mode, 0); }
-Status sys_faccessat2(int dirfd, UserString path, u32 mode, u32 flags) { return access_at(dirfd, path, mode, flags); }
+Status sys_faccessat(int dirfd, UserString path, u32 mode) {
+    return access_at(dirfd, path, mode, 0);
+}
+Status sys_faccessat2(int dirfd, UserString path, u32 mode, u32 flags) {
+    return access_at(dirfd, path, mode, flags);
+}
 
 Status sys_readlink(UserString path, UserPtr<char> buffer, int size) {
     return readlink_at(kAT_FDCWD, path, buffer, size);

@@ -11,8 +11,8 @@ Result<Ref<vfs::File>> io_file_at(int fd) {
 }
 
 Status install(Ref<vfs::File> file, u32 open_flags) {
-    return TRY(this_process().files().install(std::move(file), (open_flags & abi::kO_CLOEXEC) != 0, 0,
-                                              descriptor_limit()));
+    return TRY(this_process().files().install(std::move(file), (open_flags & abi::kO_CLOEXEC) != 0,
+                                              0, descriptor_limit()));
 }
 
 UserText::~UserText() {
@@ -43,7 +43,8 @@ Result<void> UserPath::load(int dirfd, UserString from) {
 }
 
 Result<u64> to_nanoseconds(const abi::TimeSpec& t) {
-    if (t.tv_sec < 0 || t.tv_nsec < 0 || t.tv_nsec >= static_cast<i64>(kNsPerSec)) return Errno::kEINVAL;
+    if (t.tv_sec < 0 || t.tv_nsec < 0 || t.tv_nsec >= static_cast<i64>(kNsPerSec))
+        return Errno::kEINVAL;
     u64 ns;
     if (!checked_mul(static_cast<u64>(t.tv_sec), kNsPerSec, &ns) ||
         !checked_add(ns, static_cast<u64>(t.tv_nsec), &ns))
@@ -56,7 +57,8 @@ abi::TimeSpec to_timespec(u64 nanoseconds) {
 }
 
 abi::TimeVal to_timeval(u64 nanoseconds) {
-    return {static_cast<i64>(nanoseconds / kNsPerSec), static_cast<i64>(nanoseconds % kNsPerSec / 1000)};
+    return {static_cast<i64>(nanoseconds / kNsPerSec),
+            static_cast<i64>(nanoseconds % kNsPerSec / 1000)};
 }
 
 }  // namespace kiln::syscalls

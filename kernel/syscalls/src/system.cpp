@@ -66,8 +66,12 @@ Status sys_sysinfo(UserPtr<SysInfo> out) {
     return 0;
 }
 
-Status sys_sethostname(UserString name, int length) { return set_name(name, length, posix::set_hostname); }
-Status sys_setdomainname(UserString name, int length) { return set_name(name, length, posix::set_domainname); }
+Status sys_sethostname(UserString name, int length) {
+    return set_name(name, length, posix::set_hostname);
+}
+Status sys_setdomainname(UserString name, int length) {
+    return set_name(name, length, posix::set_domainname);
+}
 
 Status sys_getrandom(UserPtr<void> buffer, std::size_t count, u32 flags) {
     constexpr u32 kNonblock = 1, kRandom = 2, kInsecure = 4;
@@ -93,8 +97,8 @@ Status sys_getrandom(UserPtr<void> buffer, std::size_t count, u32 flags) {
 Status sys_reboot(u32 magic1, u32 magic2, u32 command, UserPtr<void>) {
     if (!this_process().credentials().has(posix::kCapSysBoot)) return Errno::kEPERM;
     if (magic1 != kLINUX_REBOOT_MAGIC1 ||
-        (magic2 != kLINUX_REBOOT_MAGIC2 && magic2 != kLINUX_REBOOT_MAGIC2A && magic2 != kLINUX_REBOOT_MAGIC2B &&
-         magic2 != kLINUX_REBOOT_MAGIC2C))
+        (magic2 != kLINUX_REBOOT_MAGIC2 && magic2 != kLINUX_REBOOT_MAGIC2A &&
+         magic2 != kLINUX_REBOOT_MAGIC2B && magic2 != kLINUX_REBOOT_MAGIC2C))
         return Errno::kEINVAL;
     switch (command) {
         // There is no keyboard to press Ctrl-Alt-Del on.
@@ -123,11 +127,13 @@ Status sys_setrlimit(u32 resource, UserPtr<const Rlimit64> limit) {
     return 0;
 }
 
-Status sys_prlimit64(int pid, u32 resource, UserPtr<const Rlimit64> new_limit, UserPtr<Rlimit64> old_limit) {
+Status sys_prlimit64(int pid, u32 resource, UserPtr<const Rlimit64> new_limit,
+                     UserPtr<Rlimit64> old_limit) {
     if (resource >= posix::kResourceLimits) return Errno::kEINVAL;
     Rlimit64 wanted{};
     if (new_limit) wanted = TRY(new_limit.read());
-    Ref<posix::Process> process = pid == 0 ? Ref<posix::Process>(&this_process()) : posix::find_process(pid);
+    Ref<posix::Process> process =
+        pid == 0 ? Ref<posix::Process>(&this_process()) : posix::find_process(pid);
     if (!process) return Errno::kESRCH;
     const posix::ResourceLimit old = process->limit(resource);
     if (new_limit) TRY(process->set_limit(resource, {wanted.rlim_cur, wanted.rlim_max}));
@@ -158,7 +164,8 @@ Status sys_getrusage(int who, UserPtr<Rusage> usage) {
         default: return Errno::kEINVAL;
     }
     if (who != kRUSAGE_CHILDREN)
-        u.ru_maxrss = static_cast<i64>(process.address_space().stats().peak_resident_pages * (kPageSize / 1_KiB));
+        u.ru_maxrss = static_cast<i64>(process.address_space().stats().peak_resident_pages *
+                                       (kPageSize / 1_KiB));
     TRY(usage.write(u));
     return 0;
 }

@@ -27,8 +27,12 @@ Result<void> check_which(int which) {
     return {};
 }
 
-ITimerVal to_itimerval(const posix::TimerSetting& s) { return {to_timeval(s.interval_ns), rounded_up(s.value_ns)}; }
-ITimerSpec to_itimerspec(const posix::TimerSetting& s) { return {to_timespec(s.interval_ns), to_timespec(s.value_ns)}; }
+ITimerVal to_itimerval(const posix::TimerSetting& s) {
+    return {to_timeval(s.interval_ns), rounded_up(s.value_ns)};
+}
+ITimerSpec to_itimerspec(const posix::TimerSetting& s) {
+    return {to_timespec(s.interval_ns), to_timespec(s.value_ns)};
+}
 
 posix::ProcessTimers& timers() { return this_process().timers(); }
 
@@ -113,13 +117,15 @@ Status sys_timer_create(int clock, UserPtr<const SigEvent> event, UserPtr<i32> i
     return 0;
 }
 
-Status sys_timer_settime(int id, u32 flags, UserPtr<const ITimerSpec> value, UserPtr<ITimerSpec> old_value) {
+Status sys_timer_settime(int id, u32 flags, UserPtr<const ITimerSpec> value,
+                         UserPtr<ITimerSpec> old_value) {
     if (!value) return Errno::kEINVAL;
     const ITimerSpec wanted = TRY(value.read());
     posix::TimerSetting setting;
     setting.value_ns = TRY(syscalls::to_nanoseconds(wanted.it_value));
     setting.interval_ns = TRY(syscalls::to_nanoseconds(wanted.it_interval));
-    const posix::TimerSetting old = TRY(timers().set_timer(id, setting, (flags & kTIMER_ABSTIME) != 0));
+    const posix::TimerSetting old =
+        TRY(timers().set_timer(id, setting, (flags & kTIMER_ABSTIME) != 0));
     if (old_value) TRY(old_value.write(to_itimerspec(old)));
     return 0;
 }

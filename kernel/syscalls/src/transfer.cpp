@@ -52,7 +52,8 @@ private:
     u64 position_ = 0;
 };
 
-Result<std::size_t> write_chunk(vfs::File& out, const std::byte* data, std::size_t size, u64 position) {
+Result<std::size_t> write_chunk(vfs::File& out, const std::byte* data, std::size_t size,
+                                u64 position) {
     auto buffer = mem::IoBuffer::kernel({data, size});
     return out.is_seekable() ? out.write_at(buffer, position) : out.write_at_position(buffer);
 }
@@ -105,8 +106,8 @@ Status sys_sendfile(int out_fd, int in_fd, UserPtr<i64> offset, std::size_t coun
     return copy(*in, from, *out, to, count < kMaxTransfer ? count : kMaxTransfer);
 }
 
-Status sys_copy_file_range(int in_fd, UserPtr<i64> in_offset, int out_fd, UserPtr<i64> out_offset, std::size_t length,
-                           u32 flags) {
+Status sys_copy_file_range(int in_fd, UserPtr<i64> in_offset, int out_fd, UserPtr<i64> out_offset,
+                           std::size_t length, u32 flags) {
     auto in = TRY(io_file_at(in_fd));
     auto out = TRY(io_file_at(out_fd));
     Cursor from, to;
@@ -116,13 +117,17 @@ Status sys_copy_file_range(int in_fd, UserPtr<i64> in_offset, int out_fd, UserPt
     // Linux fs/read_write.c, generic_copy_file_checks and generic_file_rw_checks.
     const vfs::Inode* source = in->inode();
     const vfs::Inode* target = out->inode();
-    if ((source && source->is_directory()) || (target && target->is_directory())) return Errno::kEISDIR;
+    if ((source && source->is_directory()) || (target && target->is_directory()))
+        return Errno::kEISDIR;
     if (!source || !target || !source->is_regular() || !target->is_regular()) return Errno::kEINVAL;
-    if (!in->is_readable() || !out->is_writable() || (out->flags() & abi::kO_APPEND)) return Errno::kEBADF;
+    if (!in->is_readable() || !out->is_writable() || (out->flags() & abi::kO_APPEND))
+        return Errno::kEBADF;
     u64 from_end, to_end;
-    if (!checked_add(from.position(), u64{length}, &from_end) || !checked_add(to.position(), u64{length}, &to_end))
+    if (!checked_add(from.position(), u64{length}, &from_end) ||
+        !checked_add(to.position(), u64{length}, &to_end))
         return Errno::kEOVERFLOW;
-    if (source == target && from.position() < to_end && to.position() < from_end) return Errno::kEINVAL;
+    if (source == target && from.position() < to_end && to.position() < from_end)
+        return Errno::kEINVAL;
     return copy(*in, from, *out, to, length < kMaxTransfer ? length : kMaxTransfer);
 }
 

@@ -22,10 +22,10 @@ struct TimerSetting {
 
 /// How a POSIX timer tells that it expired (struct sigevent).
 struct TimerNotification {
-    int signo = 0;                ///< 0: SIGEV_NONE
-    std::uint64_t value = 0;      ///< sival
-    bool value_is_id = false;     ///< no sigevent was given: the value is the timer's id
-    std::int32_t thread_id = 0;   ///< SIGEV_THREAD_ID; 0: the process
+    int signo = 0;               ///< 0: SIGEV_NONE
+    std::uint64_t value = 0;     ///< sival
+    bool value_is_id = false;    ///< no sigevent was given: the value is the timer's id
+    std::int32_t thread_id = 0;  ///< SIGEV_THREAD_ID; 0: the process
 };
 
 enum class TimerClock : std::uint8_t { kMonotonic, kRealtime };

@@ -43,9 +43,9 @@ struct RtSigFrame {
 };
 static_assert(sizeof(RtSigFrame) == 440);
 
-constexpr std::uint64_t kUcFpXstate = 1;        // UC_FP_XSTATE
-constexpr std::uint64_t kUcSigcontextSs = 2;    // UC_SIGCONTEXT_SS
-constexpr std::uint64_t kUcStrictRestoreSs = 4; // UC_STRICT_RESTORE_SS
+constexpr std::uint64_t kUcFpXstate = 1;         // UC_FP_XSTATE
+constexpr std::uint64_t kUcSigcontextSs = 2;     // UC_SIGCONTEXT_SS
+constexpr std::uint64_t kUcStrictRestoreSs = 4;  // UC_STRICT_RESTORE_SS
 
 /// Software bytes of the FXSAVE area: how user code learns that the whole XSAVE area follows.
 struct FpxSwBytes {
@@ -64,8 +64,8 @@ constexpr std::uint32_t kMagic2 = 0x46505845;  // FP_XSTATE_MAGIC2, behind the a
 constexpr std::size_t kMagic2Size = 4;
 constexpr std::uint64_t kXfeaturesFpSse = 3;
 
-constexpr std::uint64_t kRedZone = 128;       // System V ABI AMD64, 3.2.2
-constexpr std::uint64_t kFpuAlignment = 64;   // XSAVE
+constexpr std::uint64_t kRedZone = 128;      // System V ABI AMD64, 3.2.2
+constexpr std::uint64_t kFpuAlignment = 64;  // XSAVE
 constexpr std::uint64_t kFrameAlignment = 16;
 constexpr std::uint64_t kSyscallInstructionSize = 2;
 constexpr std::uint64_t kRestartSyscall = 219;
@@ -109,7 +109,9 @@ Result<void> save_fpu(Task& task, std::uintptr_t to) {
 /// A heap block with the alignment that XSAVE wants.
 class FpuBuffer {
 public:
-    FpuBuffer() : data_(static_cast<std::byte*>(mem::allocate_aligned(hal::fpu_state_size(), kFpuAlignment))) {}
+    FpuBuffer()
+        : data_(static_cast<std::byte*>(
+              mem::allocate_aligned(hal::fpu_state_size(), kFpuAlignment))) {}
     ~FpuBuffer() { mem::release(data_); }
     KILN_NON_COPYABLE(FpuBuffer);
     std::byte* data() { return data_; }
@@ -177,10 +179,12 @@ Result<void> push_signal_frame(Task& task, hal::TrapFrame& frame, int signo, con
         sp = alternate.base + alternate.size;
         entering = true;
     }
-    if (sp > hal::kUserEnd || sp < hal::kUserBegin + fpu_frame_size() + sizeof(RtSigFrame)) return Errno::kEFAULT;
+    if (sp > hal::kUserEnd || sp < hal::kUserBegin + fpu_frame_size() + sizeof(RtSigFrame))
+        return Errno::kEFAULT;
     const std::uint64_t fpu = align_down(sp - fpu_frame_size(), kFpuAlignment);
     // The handler finds the stack as after a call: 16-byte aligned plus its return address.
-    const std::uint64_t at = align_down(fpu - sizeof(RtSigFrame), kFrameAlignment) - sizeof(std::uint64_t);
+    const std::uint64_t at =
+        align_down(fpu - sizeof(RtSigFrame), kFrameAlignment) - sizeof(std::uint64_t);
     if ((was_on_alternate || entering) && !on_stack(alternate, at) &&
         (alternate.flags & abi::kSS_AUTODISARM) == 0)
         return Errno::kEFAULT;

@@ -19,8 +19,9 @@ std::uint64_t next();
 /// Mixes `bytes` into the state: what a device or a writer of /dev/urandom contributes.
 void add_entropy(std::span<const std::byte> bytes);
 
-/// Makes everything that follows repeatable; for tests and measurements only (kernel option seed=).
-void set_fixed_seed(std::uint64_t seed);
+/// Makes everything that follows repeatable; for tests and measurements only (kernel option seed=, up
+/// to 64 hexadecimal digits). The first 32 bytes count; fewer are filled up with zeros.
+void set_fixed_seed(std::span<const std::byte> seed);
 
 /// True when the seed came from a hardware source, not from timing alone.
 bool is_seeded_by_hardware();
