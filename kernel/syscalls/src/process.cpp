@@ -193,7 +193,7 @@ Status prctl_keep_capabilities(bool set, u64 on) {
     return 0;
 }
 
-/// PR_SET_VMA_ANON_NAME: Linux without CONFIG_ANON_VMA_NAME answers EINVAL, and programs take that for "no names".
+/// PR_SET_VMA_ANON_NAME: a Linux built without names for anonymous memory answers EINVAL, and programs take that for "no names".
 /// The name is checked as Linux would, so that a bad pointer is EFAULT.
 Status prctl_vma_name(u64 kind, u64 name) {
     constexpr std::size_t kNameMax = 80;

@@ -82,6 +82,18 @@ mb2_header_end:
 3:
 .endm
 
+/* Where the image is cut off by the end of RAM, nothing of it can run: its last word must keep what is written. Valid in
+ * 32-bit and 64-bit code. Clobbers eax. */
+.macro CHECK_IMAGE_IS_IN_RAM
+    movl PHYS(__image_end) - 4, %eax
+    notl %eax
+    movl %eax, PHYS(__image_end) - 4
+    cmpl PHYS(__image_end) - 4, %eax
+    jne boot_no_ram
+    notl %eax
+    movl %eax, PHYS(__image_end) - 4
+.endm
+
 /* ---- 32-bit entries --------------------------------------------------------------------------------------------- */
 
     .section .boot.text, "ax"
@@ -99,6 +111,7 @@ boot_pvh:
     movl $KILN_BOOT_PVH, %edi
 boot32:
     cld
+    CHECK_IMAGE_IS_IN_RAM
     movl %ebx, %esi
     BUILD_EARLY_TABLES
     movl $CR4_PAE, %eax
@@ -114,6 +127,27 @@ boot32:
     lgdt boot_gdt_pointer
     ljmp $KILN_KERNEL_CS, $boot64
 
+/* Says so on the debug port and the serial line and ends the machine. Instructions that mean the same in both modes. */
+boot_no_ram:
+    movl $boot_no_ram_text, %esi
+1:  lodsb
+    testb %al, %al
+    jz 2f
+    movl $0xe9, %edx
+    outb %al, %dx
+    movl $0x3f8, %edx
+    outb %al, %dx
+    jmp 1b
+2:  movl $0xf4, %edx
+    movl $125, %eax
+    outl %eax, %dx
+    lidt boot_no_idt
+    int3
+boot_no_idt:
+    .fill 10, 1, 0
+boot_no_ram_text:
+    .asciz "kiln-end error=125 out of memory: the kernel's image does not fit into the machine's memory\n"
+
 #ifdef CONFIG_BOOT_LINUX
 /* ---- 64-bit Linux boot protocol --------------------------------------------------------------------------------
  * Long mode, identity-mapped, rsi: struct boot_params (Linux Documentation/arch/x86/boot.rst, "64-bit Boot Protocol"). */
@@ -123,6 +157,7 @@ boot_linux64:
     cli
     cld
     movl $KILN_BOOT_LINUX, %edi
+    CHECK_IMAGE_IS_IN_RAM
     BUILD_EARLY_TABLES
     movl $MSR_EFER, %ecx
     rdmsr
