@@ -4,13 +4,16 @@
 usage: kallsyms.py table NM_OUTPUT TABLE ASSEMBLER     from the output of `nm -n` to a table and a .S that includes it
        kallsyms.py compare NM_OUTPUT NM_OUTPUT         fails unless the functions lie at the same addresses
 
-Layout, little endian:
-  u64 base; u32 count; u32 names_bytes
-  u32 offset[count + 1]          begin of function i relative to base, ascending; the last is the end of all
-  u32 group[(count + 63) / 64]   where in names function 64*i begins
+Layout, little endian; functions in order of address, in groups of 64:
+  u64 base; u32 count; u32 end   address of the first function; how many; where the last ends, relative to base
+  u32 offset_bytes; u32 zero     2 or 4
+  u32 begin[groups]              of the first function of each group, relative to base
+  u32 name[groups]               where in names that function's name begins
   u16 token_offset[257]          token t is tokens[token_offset[t] .. token_offset[t + 1])
+  u16 or u32 offset[count]       of each function from the begin of its group
   u8  tokens[…]
-  u8  names[names_bytes]         per function: u8 length, then so many token numbers
+  u8  names[…]                   per function: u8 length, then so many token numbers
+A token is a string that occurs often: pairs of tokens are joined as long as there are numbers for them (byte pair encoding).
 """
 import collections
 import re
@@ -21,7 +24,9 @@ import sys
 GROUP = 64
 LONGEST = 200
 REACH = 1 << 31
-WORD = re.compile(r"[A-Z]?[a-z0-9]+_?|::|[A-Z]+_?|.")
+TOKENS = 256
+PAIRS_AT_ONCE = 6  # joined between two counts: nearly as good as one, and quicker
+FIRST_TOKEN = 0xe000  # tokens are private-use characters while they are made
 
 
 def read_functions(path):
@@ -71,42 +76,52 @@ def demangle(names):
 
 
 def choose_tokens(names):
-    """Single bytes that occur, and the words that save most."""
-    letters = sorted({c for name in names for c in name})
-    words = collections.Counter(word for name in names for word in WORD.findall(name) if len(word) > 1)
-    best = sorted(words, key=lambda word: (-(len(word) - 1) * words[word], word))
-    return letters + best[:256 - len(letters)]
-
-
-def encode(name, number):
-    out = bytearray()
-    for word in WORD.findall(name):
-        if word in number:
-            out.append(number[word])
-        else:
-            out.extend(number[c] for c in word)
-    return bytes([len(out)]) + bytes(out)
+    """The tokens as strings, and each name as a list of token numbers."""
+    text = "\n".join(names)
+    letters = sorted(set(text) - {"\n"})
+    tokens = list(letters)
+    text = text.translate({ord(c): chr(FIRST_TOKEN + i) for i, c in enumerate(letters)})
+    while len(tokens) < TOKENS:
+        pairs = collections.Counter(zip(text, text[1:]))
+        best = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))
+        used, joined = set(), 0
+        for (first, second), times in best:
+            if "\n" in (first, second) or used & {first, second}:
+                continue
+            if times < 3 or joined == PAIRS_AT_ONCE or len(tokens) == TOKENS:
+                break
+            used |= {first, second}
+            text = text.replace(first + second, chr(FIRST_TOKEN + len(tokens)))
+            tokens.append(tokens[ord(first) - FIRST_TOKEN] + tokens[ord(second) - FIRST_TOKEN])
+            joined += 1
+        if not joined:
+            break
+    return tokens, [[ord(c) - FIRST_TOKEN for c in line] for line in text.split("\n")]
 
 
 def make_table(functions, end):
     names = demangle([name.encode("ascii", "replace").decode() for _, name in functions])
-    names = [name.encode("ascii", "replace").decode() for name in names]
-    tokens = choose_tokens(names)
-    number = {token: i for i, token in enumerate(tokens)}
-    base = functions[0][0] if functions else 0
-    offsets = [address - base for address, _ in functions] + [end - base if functions else 0]
-    groups, blob = [], bytearray()
-    for i, name in enumerate(names):
+    # A part that the compiler split off lies behind its function, and has its name.
+    kept = [i for i, name in enumerate(names) if i == 0 or name != names[i - 1]]
+    addresses = [functions[i][0] for i in kept]
+    tokens, encoded = choose_tokens([names[i].encode("ascii", "replace").decode() for i in kept]) if kept else ([], [])
+    base = addresses[0] if kept else 0
+    begins = [addresses[i] - base for i in range(0, len(kept), GROUP)]
+    offsets = [address - base - begins[i // GROUP] for i, address in enumerate(addresses)]
+    width, letter = (2, "H") if max(offsets, default=0) < 1 << 16 else (4, "I")
+    name_begins, blob = [], bytearray()
+    for i, numbers in enumerate(encoded):
         if i % GROUP == 0:
-            groups.append(len(blob))
-        blob += encode(name, number)
+            name_begins.append(len(blob))
+        blob += bytes([len(numbers)] + numbers)
     token_offsets, token_bytes = [0], b""
-    for token in tokens + [""] * (256 - len(tokens)):
+    for token in tokens + [""] * (TOKENS - len(tokens)):
         token_bytes += token.encode()
         token_offsets.append(len(token_bytes))
-    return b"".join((struct.pack("<QII", base, len(functions), len(blob)),
-                     struct.pack("<%dI" % len(offsets), *offsets), struct.pack("<%dI" % len(groups), *groups),
-                     struct.pack("<257H", *token_offsets), token_bytes, bytes(blob)))
+    return b"".join((struct.pack("<QIIII", base, len(kept), end - base if kept else 0, width, 0),
+                     struct.pack("<%dI" % len(begins), *begins), struct.pack("<%dI" % len(name_begins), *name_begins),
+                     struct.pack("<257H", *token_offsets), struct.pack("<%d%s" % (len(offsets), letter), *offsets),
+                     token_bytes, bytes(blob)))
 
 
 def main():
