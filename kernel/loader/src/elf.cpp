@@ -2,17 +2,12 @@
 
 #include <cstring>
 
+#include <kiln/abi/linux/machine.hpp>
 #include <kiln/base/types.hpp>
 #include <kiln/hal/paging.hpp>
 
 namespace kiln::loader {
 namespace {
-
-#if defined(__x86_64__)
-constexpr std::uint16_t kMachine = 62;  // EM_X86_64
-#elif defined(__aarch64__)
-constexpr std::uint16_t kMachine = 183;  // EM_AARCH64
-#endif
 
 constexpr std::uint16_t kTypeExecutable = 2;  // ET_EXEC
 constexpr std::uint16_t kTypeDynamic = 3;     // ET_DYN
@@ -87,7 +82,7 @@ Result<ElfHeader> parse_elf_header(std::span<const std::byte> bytes, const char*
     std::memcpy(&raw, bytes.data(), sizeof(raw));
     if (raw.ident[4] != 2)
         return refuse(Errno::kENOEXEC, "a 32-bit program; only 64-bit ones run", reason);
-    if (raw.ident[5] != 1 || raw.machine != kMachine)
+    if (raw.ident[5] != 1 || raw.machine != abi::kElfMachine)
         return refuse(Errno::kENOEXEC, "a program for another processor architecture", reason);
     if (raw.type != kTypeExecutable && raw.type != kTypeDynamic)
         return refuse(Errno::kENOEXEC,

@@ -5,7 +5,7 @@
 #include <kiln/posix/poll.hpp>
 #include <kiln/posix/timerfd.hpp>
 
-#include "../../sched/src/test_machine.hpp"
+#include <kiln/sched_testing/test_machine.hpp>
 
 namespace kiln::posix {
 namespace {

@@ -1,6 +1,6 @@
 #include <kiln/posix/futex.hpp>
 
-#include "../../sched/src/test_machine.hpp"
+#include <kiln/sched_testing/test_machine.hpp>
 
 namespace kiln::posix::futex {
 namespace {

@@ -4,7 +4,7 @@
 #include <kiln/mem/pages.hpp>
 #include <kiln/posix/poll.hpp>
 
-#include "../../sched/src/test_machine.hpp"
+#include <kiln/sched_testing/test_machine.hpp>
 
 namespace kiln::posix {
 namespace {

@@ -1,6 +1,6 @@
 #include <kiln/sched/mutex.hpp>
 
-#include "test_machine.hpp"
+#include <kiln/sched_testing/test_machine.hpp>
 
 namespace kiln::sched {
 namespace {

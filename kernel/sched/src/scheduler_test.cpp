@@ -1,4 +1,4 @@
-#include "test_machine.hpp"
+#include <kiln/sched_testing/test_machine.hpp>
 
 namespace kiln::sched {
 namespace {

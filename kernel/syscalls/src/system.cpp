@@ -1,6 +1,7 @@
 // The system as a whole: names, memory, limits, usage, randomness, power.
 #include <cstring>
 
+#include <kiln/abi/linux/machine.hpp>
 #include <kiln/abi/linux/system_name.hpp>
 #include <kiln/mem/heap.hpp>
 #include <kiln/mem/pages.hpp>
@@ -13,12 +14,6 @@ namespace kiln::syscalls {
 namespace {
 
 using namespace abi;
-
-#if defined(__aarch64__)
-constexpr std::string_view kMachine = "aarch64";
-#else
-constexpr std::string_view kMachine = "x86_64";
-#endif
 
 void put(char (&field)[65], std::string_view text) { text.copy(field, sizeof(field) - 1); }
 
@@ -46,7 +41,7 @@ Status sys_uname(UserPtr<UtsName> out) {
     put(u.nodename, posix::hostname().view());
     put(u.release, kSystemRelease);
     put(u.version, kSystemVersion);
-    put(u.machine, kMachine);
+    put(u.machine, kMachineName);
     put(u.domainname, posix::domainname().view());
     TRY(out.write(u));
     return 0;

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <span>
 
+#include <kiln/abi/linux/machine.hpp>
 #include <kiln/base/avl_tree.hpp>
 #include <kiln/base/list.hpp>
 #include <kiln/base/result.hpp>
@@ -22,14 +23,10 @@
 namespace kiln::posix {
 
 /// struct epoll_event (include/uapi/linux/eventpoll.h); packed on x86-64 only.
-struct EpollEvent {
+struct KILN_EPOLL_PACKED EpollEvent {
     std::uint32_t events;
     std::uint64_t data;
-}
-#if defined(__x86_64__)
-__attribute__((packed))
-#endif
-;
+};
 
 // Beside vfs::kPoll…
 inline constexpr std::uint32_t kEpollExclusive = 1u << 28;
