@@ -364,6 +364,12 @@ def image_larger_than_memory():
     expect(run.end != "exit=0", story(run))
 
 
+def image_does_not_fit():
+    run = qemu.run(qemu.kernel_path("default"), memory="1536k", timeout=SECONDS)
+    expect("does not fit into the machine's memory" in run.console, story(run))
+    expect(run.end.startswith("kiln-end error=125 out of memory") or run.end.startswith("error=125 out of memory"), story(run))
+
+
 def little_memory(kilobytes):
     run = start("hello", memory=f"{kilobytes}k", timeout=30)
     expect(not run.timed_out, "the machine does not end\n" + story(run))
@@ -589,7 +595,8 @@ def add_all(tests):
     for config in ("default", "user"):
         tests.add(f"oom: touching too much, {config}", out_of_memory, config, "eat-memory")
     tests.add("oom: writing too much", out_of_memory, "default", "fill-tmp")
-    for kilobytes in (1536, 2048, 3072, 4096, 6144):
+    tests.add("oom: the image does not fit", image_does_not_fit)
+    for kilobytes in (2048, 3072, 4096, 6144):
         tests.add(f"oom: {kilobytes} KiB of memory", little_memory, kilobytes)
     for name, (data, record) in bad_programs().items():
         tests.add(f"bad program: {name}", bad_program, data, record)
