@@ -20,7 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CACHE = os.path.join(ROOT, "build", "tidy")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*[<"]([^>"]+)[>"]', re.M)
 # clang parses <algorithm> only with vector registers to be had, and needs none of the launchers and outputs.
-DROPPED = ("-mgeneral-regs-only", "-Werror")
+DROPPED = ("-mgeneral-regs-only", "-malign-data=abi", "-Werror")
 
 
 def entries(build_dirs):
